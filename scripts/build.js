@@ -1,0 +1,12 @@
+// Compiles src and db into dist and lays the files that are not code beside it.
+import { spawnSync } from 'node:child_process'
+import { cpSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+if (status !== 0) process.exit(status ?? 1)
+cpSync(`${root}/db/migrations`, `${root}/dist/db/migrations`, { recursive: true })
+cpSync(`${root}/src/assets`, `${root}/dist/src/assets`, { recursive: true })
