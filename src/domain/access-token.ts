@@ -1,0 +1,146 @@
+import { later } from './session.js'
+
+/** What an access token says (RFC 9068 §2.2). No personal data: every service that verifies it can read it. */
+export interface AccessTokenClaims {
+  readonly iss: string
+  readonly sub: string
+  readonly aud: string | readonly string[]
+  readonly exp: number
+  readonly iat: number
+  readonly jti: string
+  readonly client_id: string
+  /** The session that it was issued from; everything issued from a session dies with it. */
+  readonly sid: string
+  readonly scope: string
+  readonly roles: readonly string[]
+  /** When the person signed in; a refresh never moves it (RFC 9068 §2.2.1). */
+  readonly auth_time: number
+  readonly amr: readonly string[]
+  readonly acr: string
+  /** Lets Django REST Framework's simplejwt accept it as it is. */
+  readonly token_type: 'access'
+}
+
+/** What the claims are made from. */
+export interface AccessTokenSubject {
+  readonly accountId: string
+  readonly sessionId: string
+  readonly clientId: string
+  readonly scope: string
+  readonly roles: readonly string[]
+  readonly authenticatedAt: Date
+  readonly amr: readonly string[]
+  readonly acr: string
+  /** The session's absolute end: no token outlives it. */
+  readonly sessionExpiresAt: Date
+}
+
+export interface Issuance {
+  readonly issuer: string
+  readonly audience: string | readonly string[]
+  /** Milliseconds. */
+  readonly lifetime: number
+}
+
+const seconds = (date: Date) => Math.floor(date.getTime() / 1000)
+
+/**
+ * The claims of a new access token. Its life is shortened by up to 5 % so that clients that signed in together do not
+ * refresh together; `random` is from 0 to 1.
+ */
+export function composeClaims(
+  subject: AccessTokenSubject,
+  issuance: Issuance,
+  tokenId: string,
+  random: number,
+  now: Date
+): AccessTokenClaims {
+  const lifetime = Math.ceil(issuance.lifetime * (1 - random * 0.05))
+  return {
+    iss: issuance.issuer,
+    sub: subject.accountId,
+    aud: issuance.audience,
+    exp: Math.min(seconds(later(now, lifetime)), seconds(subject.sessionExpiresAt)),
+    iat: seconds(now),
+    jti: tokenId,
+    client_id: subject.clientId,
+    sid: subject.sessionId,
+    scope: subject.scope,
+    roles: subject.roles,
+    auth_time: seconds(subject.authenticatedAt),
+    amr: subject.amr,
+    acr: subject.acr,
+    token_type: 'access'
+  }
+}
+
+export type ClaimsReason =
+  | 'payload_not_an_object'
+  | 'claim_missing_or_malformed'
+  | 'issuer_wrong'
+  | 'audience_wrong'
+  | 'expired'
+  | 'not_yet_valid'
+
+export type ClaimsVerdict =
+  | { readonly ok: true; readonly claims: AccessTokenClaims }
+  | { readonly ok: false; readonly because: ClaimsReason; readonly claim?: string }
+
+export interface ClaimsExpectation {
+  readonly issuer: string
+  /** The token must name at least one of these. */
+  readonly audience: readonly string[]
+  /** Seconds of leeway for clocks that disagree. */
+  readonly leeway: number
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const isInstant = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isTextList = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')
+
+const shapes: Record<keyof AccessTokenClaims, (value: unknown) => boolean> = {
+  iss: isText,
+  sub: isText,
+  aud: (value) => isText(value) || (isTextList(value) && value.length > 0),
+  exp: isInstant,
+  iat: isInstant,
+  jti: isText,
+  client_id: isText,
+  sid: isText,
+  scope: (value) => typeof value === 'string',
+  roles: isTextList,
+  auth_time: isInstant,
+  amr: isTextList,
+  acr: isText,
+  token_type: (value) => value === 'access'
+}
+const shapeList = Object.entries(shapes)
+
+/**
+ * Judges the claims of a token whose signature was right (RFC 9068 §4). Every claim is required and of its exact type:
+ * an `exp` that is a string or Infinity has let tokens live for ever elsewhere (CVE-2026-25537).
+ */
+export function judgeClaims(payload: unknown, expected: ClaimsExpectation, now: Date): ClaimsVerdict {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
+    return { ok: false, because: 'payload_not_an_object' }
+  }
+  const claims = payload as Record<string, unknown>
+  for (const [claim, hasShape] of shapeList) {
+    if (!hasShape(claims[claim])) return { ok: false, because: 'claim_missing_or_malformed', claim }
+  }
+  const checked = payload as AccessTokenClaims
+  if (checked.iss !== expected.issuer) return { ok: false, because: 'issuer_wrong', claim: 'iss' }
+  const audience = typeof checked.aud === 'string' ? [checked.aud] : checked.aud
+  if (!audience.some((one) => expected.audience.includes(one))) {
+    return { ok: false, because: 'audience_wrong', claim: 'aud' }
+  }
+  const at = now.getTime() / 1000
+  if (checked.exp + expected.leeway <= at) return { ok: false, because: 'expired', claim: 'exp' }
+  if (checked.iat - expected.leeway > at) return { ok: false, because: 'not_yet_valid', claim: 'iat' }
+  const notBefore = claims.nbf
+  if (notBefore !== undefined && !(isInstant(notBefore) && notBefore - expected.leeway <= at)) {
+    return { ok: false, because: 'not_yet_valid', claim: 'nbf' }
+  }
+  return { ok: true, claims: checked }
+}

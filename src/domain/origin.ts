@@ -1,0 +1,34 @@
+/** What a request with our cookie says about where it comes from. */
+export interface CookieRequest {
+  readonly contentType: string | undefined
+  readonly fetchSite: string | undefined
+  readonly origin: string | undefined
+  readonly customHeader: string | undefined
+}
+
+/**
+ * Why a request that carries a cookie must not be obeyed, or null (cross-site request forgery; RFC 10017 §6.1.3.3).
+ *
+ * SameSite alone leaves sibling subdomains, so four things must agree: a JSON body and a header that no form can send
+ * (both force a preflight), Fetch Metadata, and the Origin. A request that tells neither of the last two is refused.
+ */
+export function judgeCookieRequest(request: CookieRequest, allowedOrigins: ReadonlySet<string>): string | null {
+  if (request.contentType?.split(';')[0]?.trim().toLowerCase() !== 'application/json') {
+    return 'content type is not application/json'
+  }
+  if (request.customHeader === undefined) return 'header x-auth-request is missing'
+  const originAllowed = request.origin !== undefined && allowedOrigins.has(request.origin)
+  if (request.fetchSite !== undefined) {
+    if (request.fetchSite === 'same-origin') return null
+    return originAllowed ? null : `sec-fetch-site is ${request.fetchSite} and the origin is not allowed`
+  }
+  return originAllowed ? null : 'neither sec-fetch-site nor an allowed origin'
+}
+
+/** Why a text is not an origin that may be allowed, or null. There are no patterns: each origin is listed by itself. */
+export function refusalOfOrigin(text: string): string | null {
+  if (!URL.canParse(text)) return 'an origin such as https://app.example.com'
+  const url = new URL(text)
+  if (!/^https?:$/.test(url.protocol)) return 'an http or https origin'
+  return url.origin === text ? null : `written as ${url.origin}: scheme, host and port alone`
+}

@@ -1,0 +1,48 @@
+import { usernameKey } from './identity.js'
+import type { Violation } from './refusal.js'
+
+/** The longest password that is hashed, in UTF-16 code units: NIST asks for at least 64, more only costs work. */
+export const passwordMaxLength = 1024
+
+export interface PasswordPolicy {
+  /** Unicode code points (NIST SP 800-63B-4 §3.1.1.2): 15 where the password is the only factor, never below 8. */
+  readonly minLength: number
+  /** Known passwords, lower case. */
+  readonly blocklist: ReadonlySet<string>
+}
+
+/** Passwords are compared and hashed in NFC (NIST SP 800-63B-4 §3.1.1.2), so that keyboards do not matter. */
+export function normalizePassword(password: string): string {
+  return password.normalize('NFC')
+}
+
+/**
+ * Says what is wrong with a new password; empty when nothing is. Whole passwords are compared with the blocklist, and
+ * there are no composition rules (NIST SP 800-63B-4 §3.1.1.2).
+ */
+export function judgePassword(
+  password: string,
+  own: { readonly username: string; readonly email?: string | null | undefined },
+  policy: PasswordPolicy,
+  pointer = '/password'
+): Violation[] {
+  const normal = normalizePassword(password)
+  const length = [...normal].length
+  if (length < policy.minLength) {
+    return [
+      { pointer, code: 'too_short', detail: `Use at least ${policy.minLength} characters; this one has ${length}.` }
+    ]
+  }
+  if (normal.includes('\0') || !normal.isWellFormed()) {
+    return [{ pointer, code: 'not_text', detail: 'Use characters that can be typed: no NUL and no half of a pair.' }]
+  }
+  const key = usernameKey(normal)
+  const names = [own.username, own.email, own.email?.split('@')[0]]
+  if (names.some((name) => name && usernameKey(name) === key)) {
+    return [{ pointer, code: 'same_as_name', detail: 'Use something other than your own username or email address.' }]
+  }
+  if (policy.blocklist.has(key)) {
+    return [{ pointer, code: 'too_common', detail: 'This password is on lists of known passwords. Use another one.' }]
+  }
+  return []
+}

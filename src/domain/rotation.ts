@@ -1,0 +1,45 @@
+/** A session as far as its refresh tokens are concerned, as the database remembers it. */
+export interface HeldSession {
+  /** The generation of the token that is current. */
+  readonly generation: number
+  readonly rotatedAt: Date
+  readonly idleExpiresAt: Date
+  readonly expiresAt: Date
+  readonly endedBecause: string | null
+  /** Whether the token lies where no script can read it (the HttpOnly cookie), or is bound to a key. */
+  readonly bound: boolean
+  readonly accountDisabled: boolean
+}
+
+export interface RotationRules {
+  /** Milliseconds in which the immediate predecessor gets its successor again. */
+  readonly replayWindow: number
+  /** What a bound session's predecessor deserves after that window, while its successor was never presented. */
+  readonly lostResponse: 'recover' | 'strict'
+}
+
+export type RotationVerdict =
+  | { readonly kind: 'rotate' }
+  | { readonly kind: 'replay'; readonly late: boolean }
+  | { readonly kind: 'refuse'; readonly because: 'ended' | 'disabled' | 'expired' }
+  | { readonly kind: 'revoke'; readonly because: 'refresh_reused' }
+
+/**
+ * Decides what a presented refresh token, whose MAC was right, deserves.
+ *
+ * Rotation is the WHERE clause of `sessions.rotate`; this says the same for tests, and the rest for the flow. A token
+ * of a later generation than the row's is current: only a database that lost its last commits (a failover, a restored
+ * backup) can be behind a token that we made, and nobody is to be signed out for that.
+ */
+export function judgeRefresh(held: HeldSession, generation: number, rules: RotationRules, now: Date): RotationVerdict {
+  if (held.endedBecause !== null) return { kind: 'refuse', because: 'ended' }
+  if (held.accountDisabled) return { kind: 'refuse', because: 'disabled' }
+  if (held.expiresAt <= now || held.idleExpiresAt <= now) return { kind: 'refuse', because: 'expired' }
+  if (generation >= held.generation) return { kind: 'rotate' }
+  // The predecessor alone can have lost its answer: that its successor is current means that it was never presented.
+  if (generation === held.generation - 1) {
+    if (now.getTime() - held.rotatedAt.getTime() <= rules.replayWindow) return { kind: 'replay', late: false }
+    if (held.bound && rules.lostResponse === 'recover') return { kind: 'replay', late: true }
+  }
+  return { kind: 'revoke', because: 'refresh_reused' }
+}

@@ -1,0 +1,62 @@
+import { isCanonicalBase64url } from './base64url.js'
+
+/** Why a text is not a token that we could have made, before any cryptography is spent on it. */
+export type GateReason =
+  | 'too_long'
+  | 'not_a_compact_jws'
+  | 'not_canonical'
+  | 'header_unreadable'
+  | 'header_member_unknown'
+  | 'type_wrong'
+  | 'algorithm_refused'
+  | 'key_id_missing'
+
+export interface GateHeader {
+  readonly alg: string
+  readonly kid: string
+  readonly typ: string
+}
+
+export type GateVerdict =
+  | { readonly ok: true; readonly header: GateHeader }
+  | { readonly ok: false; readonly because: GateReason }
+
+export const tokenMaxLength = 8192
+
+/** JWS algorithms that a key of ours may have. HMAC is not among them: a public key must never serve as a secret. */
+export const tokenAlgorithms: ReadonlySet<string> = new Set(['ES256', 'EdDSA', 'RS256', 'PS256'])
+
+const refuse = (because: GateReason): GateVerdict => ({ ok: false, because })
+const headerMembers = new Set(['alg', 'kid', 'typ'])
+
+/**
+ * Lets through only what has the shape of our access tokens: three canonical base64url parts of at most 8 KiB, and a
+ * header of exactly `alg`, `kid` and `typ`. Whatever else a header can ask for (`crit`, `b64`, `jku`, `x5u`, `jwk`,
+ * `zip`), and JWE's five parts, ends here (RFC 8725bis §3.1, §3.10, §3.14).
+ */
+export function passGate(token: string, typ = 'at+jwt'): GateVerdict {
+  if (token.length > tokenMaxLength) return refuse('too_long')
+  const first = token.indexOf('.')
+  const second = token.indexOf('.', first + 1)
+  if (first < 1 || second < 0 || token.indexOf('.', second + 1) >= 0) return refuse('not_a_compact_jws')
+  const encoded = token.slice(0, first)
+  if (
+    !isCanonicalBase64url(encoded) ||
+    !isCanonicalBase64url(token.slice(first + 1, second)) ||
+    !isCanonicalBase64url(token.slice(second + 1))
+  ) {
+    return refuse('not_canonical')
+  }
+  let header: Record<string, unknown>
+  try {
+    header = JSON.parse(Buffer.from(encoded, 'base64url').toString())
+  } catch {
+    return refuse('header_unreadable')
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) return refuse('header_unreadable')
+  if (Object.keys(header).some((member) => !headerMembers.has(member))) return refuse('header_member_unknown')
+  if (header.typ !== typ) return refuse('type_wrong')
+  if (typeof header.alg !== 'string' || !tokenAlgorithms.has(header.alg)) return refuse('algorithm_refused')
+  if (typeof header.kid !== 'string' || header.kid === '') return refuse('key_id_missing')
+  return { ok: true, header: { alg: header.alg, kid: header.kid, typ } }
+}
