@@ -1,0 +1,94 @@
+-- What db/migrations make. Written by `npm run schema`; do not edit.
+
+create table account (
+  id uuid not null,
+  username text not null,
+  username_key text not null,
+  email text,
+  email_key text,
+  email_verified_at timestamp with time zone,
+  password_hash text,
+  password_changed_at timestamp with time zone,
+  roles text[] default '{}'::text[] not null,
+  disabled_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  last_login_at timestamp with time zone
+) with (fillfactor=85);
+alter table account add constraint account_pkey PRIMARY KEY (id);
+alter table account add constraint account_check CHECK (((email IS NULL) = (email_key IS NULL)));
+alter table account add constraint account_check1 CHECK (((email IS NOT NULL) OR (email_verified_at IS NULL)));
+alter table account add constraint account_check2 CHECK (((password_hash IS NULL) = (password_changed_at IS NULL)));
+alter table account add constraint account_email_check CHECK (((length(email) >= 3) AND (length(email) <= 254)));
+alter table account add constraint account_email_key_key UNIQUE (email_key);
+alter table account add constraint account_password_hash_check CHECK ((password_hash ~~ '$%'::text));
+alter table account add constraint account_roles_check CHECK ((array_position(roles, NULL::text) IS NULL));
+alter table account add constraint account_username_check CHECK (((length(username) >= 1) AND (length(username) <= 150)));
+alter table account add constraint account_username_key_key UNIQUE (username_key);
+CREATE INDEX account_admin_idx ON public.account USING btree (id) WHERE ('admin'::text = ANY (roles));
+CREATE INDEX account_email_key_prefix_idx ON public.account USING btree (email_key text_pattern_ops);
+CREATE INDEX account_username_key_prefix_idx ON public.account USING btree (username_key text_pattern_ops);
+
+create table invitation (
+  digest bytea not null,
+  roles text[] default '{}'::text[] not null,
+  is_setup boolean default false not null,
+  created_by uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  used_by uuid
+);
+alter table invitation add constraint invitation_pkey PRIMARY KEY (digest);
+alter table invitation add constraint invitation_check CHECK ((expires_at > created_at));
+alter table invitation add constraint invitation_check1 CHECK (((used_by IS NULL) OR (used_at IS NOT NULL)));
+alter table invitation add constraint invitation_created_by_fkey FOREIGN KEY (created_by) REFERENCES account(id) ON DELETE SET NULL;
+alter table invitation add constraint invitation_digest_check CHECK ((length(digest) = 32));
+alter table invitation add constraint invitation_used_by_fkey FOREIGN KEY (used_by) REFERENCES account(id) ON DELETE SET NULL;
+CREATE INDEX invitation_expires_at_idx ON public.invitation USING btree (expires_at);
+
+create table session (
+  id uuid not null,
+  account_id uuid not null,
+  generation bigint default 0 not null,
+  transport text not null,
+  client_id text not null,
+  scope text default ''::text not null,
+  amr text[] not null,
+  acr text not null,
+  user_agent text,
+  address inet,
+  created_at timestamp with time zone not null,
+  rotated_at timestamp with time zone not null,
+  idle_expires_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  ended_because text
+) with (fillfactor=75);
+alter table session add constraint session_pkey PRIMARY KEY (id);
+alter table session add constraint session_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE;
+alter table session add constraint session_check CHECK ((rotated_at >= created_at));
+alter table session add constraint session_check1 CHECK ((expires_at > created_at));
+alter table session add constraint session_check2 CHECK ((idle_expires_at <= expires_at));
+alter table session add constraint session_check3 CHECK (((ended_at IS NULL) = (ended_because IS NULL)));
+alter table session add constraint session_ended_because_check CHECK ((ended_because = ANY (ARRAY['logout'::text, 'logout_all'::text, 'ended_by_owner'::text, 'ended_by_admin'::text, 'password_changed'::text, 'refresh_reused'::text, 'account_disabled'::text])));
+alter table session add constraint session_generation_check CHECK (((generation >= 0) AND (generation <= '4294967295'::bigint)));
+alter table session add constraint session_transport_check CHECK ((transport = ANY (ARRAY['body'::text, 'cookie'::text])));
+alter table session add constraint session_user_agent_check CHECK ((length(user_agent) <= 256));
+CREATE INDEX session_account_id_idx ON public.session USING btree (account_id);
+CREATE INDEX session_expires_at_idx ON public.session USING btree (expires_at);
+
+create table signing_key (
+  kid text not null,
+  algorithm text not null,
+  public_jwk jsonb not null,
+  sealed_private_key bytea not null,
+  created_at timestamp with time zone not null,
+  signs_from timestamp with time zone not null,
+  gone_at timestamp with time zone
+);
+alter table signing_key add constraint signing_key_pkey PRIMARY KEY (kid);
+alter table signing_key add constraint signing_key_algorithm_check CHECK ((algorithm = ANY (ARRAY['ES256'::text, 'Ed25519'::text, 'RS256'::text, 'PS256'::text])));
+alter table signing_key add constraint signing_key_check CHECK ((signs_from >= created_at));
+alter table signing_key add constraint signing_key_check1 CHECK ((gone_at > signs_from));
+alter table signing_key add constraint signing_key_kid_check CHECK ((length(kid) = 43));
+alter table signing_key add constraint signing_key_public_jwk_check CHECK ((NOT (public_jwk ?| ARRAY['d'::text, 'p'::text, 'q'::text, 'dp'::text, 'dq'::text, 'qi'::text, 'oth'::text, 'k'::text, 'priv'::text])));

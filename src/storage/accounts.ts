@@ -1,0 +1,223 @@
+import { type Selectable, sql } from 'kysely'
+import type { AccountTable, Db, Trx } from './tables.js'
+
+export interface Account {
+  readonly id: string
+  readonly username: string
+  readonly email: string | null
+  readonly emailVerifiedAt: Date | null
+  readonly roles: readonly string[]
+  readonly disabledAt: Date | null
+  readonly createdAt: Date
+  readonly lastLoginAt: Date | null
+}
+
+/** An account with what proves that somebody is its owner. */
+export interface AccountWithPassword extends Account {
+  readonly passwordHash: string | null
+}
+
+export interface NewAccount {
+  readonly id: string
+  readonly username: string
+  readonly usernameKey: string
+  readonly email: string | null
+  readonly emailKey: string | null
+  readonly passwordHash: string | null
+  readonly roles: readonly string[]
+  readonly createdAt: Date
+}
+
+/** Which unique name a new or changed account would take from another. */
+export type NameTaken = 'username' | 'email'
+
+/** What every read of an account takes. */
+export const accountColumns = [
+  'id',
+  'username',
+  'email',
+  'email_verified_at',
+  'roles',
+  'disabled_at',
+  'created_at',
+  'last_login_at'
+] as const
+
+export type AccountRow = Pick<Selectable<AccountTable>, (typeof accountColumns)[number]>
+
+export function toAccount(row: AccountRow): Account {
+  return {
+    id: row.id,
+    username: row.username,
+    email: row.email,
+    emailVerifiedAt: row.email_verified_at,
+    roles: row.roles,
+    disabledAt: row.disabled_at,
+    createdAt: row.created_at,
+    lastLoginAt: row.last_login_at
+  }
+}
+
+function toAccountWithPassword(row: AccountRow & Pick<Selectable<AccountTable>, 'password_hash'>): AccountWithPassword {
+  return { ...toAccount(row), passwordHash: row.password_hash }
+}
+
+/** Runs a statement, and says which name was taken where a unique constraint refused it. */
+async function orNameTaken<T>(statement: Promise<T>): Promise<T | NameTaken> {
+  try {
+    return await statement
+  } catch (error) {
+    const { code, constraint } = error as { code?: string; constraint?: string }
+    if (code === '23505' && constraint === 'account_username_key_key') return 'username'
+    if (code === '23505' && constraint === 'account_email_key_key') return 'email'
+    throw error
+  }
+}
+
+export async function insert(db: Db, account: NewAccount): Promise<Account | NameTaken> {
+  const row = await orNameTaken(
+    db
+      .insertInto('account')
+      .values({
+        id: account.id,
+        username: account.username,
+        username_key: account.usernameKey,
+        email: account.email,
+        email_key: account.emailKey,
+        email_verified_at: null,
+        password_hash: account.passwordHash,
+        password_changed_at: account.passwordHash === null ? null : account.createdAt,
+        roles: [...account.roles],
+        disabled_at: null,
+        created_at: account.createdAt,
+        last_login_at: null
+      })
+      .returning(accountColumns)
+      .executeTakeFirstOrThrow()
+  )
+  return typeof row === 'string' ? row : toAccount(row)
+}
+
+export async function find(db: Db, id: string): Promise<AccountWithPassword | undefined> {
+  const row = await db
+    .selectFrom('account')
+    .select([...accountColumns, 'password_hash'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row && toAccountWithPassword(row)
+}
+
+export async function findByName(
+  db: Db,
+  name: { readonly usernameKey: string } | { readonly emailKey: string }
+): Promise<AccountWithPassword | undefined> {
+  const query = db.selectFrom('account').select([...accountColumns, 'password_hash'])
+  const row = await ('usernameKey' in name
+    ? query.where('username_key', '=', name.usernameKey)
+    : query.where('email_key', '=', name.emailKey)
+  ).executeTakeFirst()
+  return row && toAccountWithPassword(row)
+}
+
+export async function changeNames(
+  db: Db,
+  id: string,
+  names: { username?: string; usernameKey?: string; email?: string | null; emailKey?: string | null }
+): Promise<Account | NameTaken | undefined> {
+  const row = await orNameTaken(
+    db
+      .updateTable('account')
+      .set({
+        ...(names.username === undefined ? {} : { username: names.username, username_key: names.usernameKey! }),
+        // A new address has not been verified, whatever the old one was.
+        ...(names.email === undefined
+          ? {}
+          : { email: names.email, email_key: names.emailKey!, email_verified_at: null })
+      })
+      .where('id', '=', id)
+      .returning(accountColumns)
+      .executeTakeFirst()
+  )
+  return typeof row === 'string' ? row : row && toAccount(row)
+}
+
+/** Replaces the hash only where it is still the one that was checked, so that two changes cannot both win. */
+export async function changePasswordHash(
+  db: Db,
+  id: string,
+  hash: { readonly from: string | null; readonly to: string; readonly changedAt?: Date }
+): Promise<boolean> {
+  const result = await db
+    .updateTable('account')
+    .set({ password_hash: hash.to, ...(hash.changedAt === undefined ? {} : { password_changed_at: hash.changedAt }) })
+    .where('id', '=', id)
+    .where(sql<boolean>`password_hash is not distinct from ${hash.from}`)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+export async function setDisabled(trx: Trx, id: string, at: Date | null): Promise<Account | undefined> {
+  const row = await trx
+    .updateTable('account')
+    .set({ disabled_at: at === null ? null : sql<Date>`coalesce(disabled_at, ${at})` })
+    .where('id', '=', id)
+    .returning(accountColumns)
+    .executeTakeFirst()
+  return row && toAccount(row)
+}
+
+export async function setRoles(trx: Trx, id: string, roles: readonly string[]): Promise<Account | undefined> {
+  const row = await trx
+    .updateTable('account')
+    .set({ roles: [...roles] })
+    .where('id', '=', id)
+    .returning(accountColumns)
+    .executeTakeFirst()
+  return row && toAccount(row)
+}
+
+export async function remove(trx: Trx, id: string): Promise<boolean> {
+  const result = await trx.deleteFrom('account').where('id', '=', id).executeTakeFirst()
+  return result.numDeletedRows > 0n
+}
+
+/** One page, in the order of creation; ids are ordered by time, so the last id of a page is the cursor to the next. */
+export async function list(
+  db: Db,
+  page: { readonly after?: string | undefined; readonly limit: number; readonly startsWith?: string | undefined }
+): Promise<Account[]> {
+  let query = db.selectFrom('account').select(accountColumns).orderBy('id').limit(page.limit)
+  if (page.after !== undefined) query = query.where('id', '>', page.after)
+  if (page.startsWith !== undefined) {
+    const pattern = `${page.startsWith.replace(/[\\%_]/g, '\\$&')}%`
+    query = query.where((eb) => eb.or([eb('username_key', 'like', pattern), eb('email_key', 'like', pattern)]))
+  }
+  return (await query.execute()).map(toAccount)
+}
+
+export async function hasActiveAdministrator(db: Db): Promise<boolean> {
+  const row = await db
+    .selectFrom('account')
+    .select('id')
+    .where(sql<boolean>`'admin' = any (roles)`)
+    .where('disabled_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+export async function isLastAdministrator(trx: Trx, id: string): Promise<boolean> {
+  const rows = await trx
+    .selectFrom('account')
+    .select('id')
+    .where(sql<boolean>`'admin' = any (roles)`)
+    .where('disabled_at', 'is', null)
+    .limit(2)
+    .execute()
+  return rows.length === 1 && rows[0]!.id === id
+}
+
+/** Until the transaction ends, no other one that asks the same changes who is an administrator. */
+export async function lockAdministrators(trx: Trx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('keyturn:administrators'))`.execute(trx)
+}

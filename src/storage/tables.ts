@@ -1,0 +1,68 @@
+import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+
+export interface AccountTable {
+  id: string
+  username: string
+  username_key: string
+  email: string | null
+  email_key: string | null
+  email_verified_at: Date | null
+  password_hash: string | null
+  password_changed_at: Date | null
+  roles: Generated<string[]>
+  disabled_at: Date | null
+  created_at: Date
+  last_login_at: Date | null
+}
+
+export interface SessionTable {
+  id: string
+  account_id: string
+  /** bigint: the driver gives it as text. */
+  generation: ColumnType<string, number | undefined, number>
+  transport: 'body' | 'cookie'
+  client_id: string
+  scope: Generated<string>
+  amr: string[]
+  acr: string
+  user_agent: string | null
+  address: string | null
+  created_at: Date
+  rotated_at: Date
+  idle_expires_at: Date
+  expires_at: Date
+  ended_at: Date | null
+  ended_because: string | null
+}
+
+export interface SigningKeyTable {
+  kid: string
+  algorithm: string
+  public_jwk: ColumnType<Record<string, unknown>, string, string>
+  sealed_private_key: Buffer
+  created_at: Date
+  signs_from: Date
+  gone_at: Date | null
+}
+
+export interface InvitationTable {
+  digest: Buffer
+  roles: Generated<string[]>
+  is_setup: Generated<boolean>
+  created_by: string | null
+  created_at: Date
+  expires_at: Date
+  used_at: Date | null
+  used_by: string | null
+}
+
+/** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
+export interface Tables {
+  account: AccountTable
+  session: SessionTable
+  signing_key: SigningKeyTable
+  invitation: InvitationTable
+}
+
+export type Db = Kysely<Tables>
+export type Trx = Transaction<Tables>
