@@ -1,0 +1,48 @@
+import type { AccessTokenSubject } from '../domain/access-token.js'
+import type { PasswordPolicy } from '../domain/password-policy.js'
+import type { RefreshTokenContent } from '../domain/refresh-token.js'
+import type { RotationRules } from '../domain/rotation.js'
+import type { Lifetimes } from '../domain/session.js'
+import type { Db } from '../storage/tables.js'
+
+/** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
+export interface PasswordHasher {
+  hash(password: string): Promise<string>
+  verify(hash: string, password: string): Promise<boolean>
+  /** The same work as `verify`, for an account that is not there. */
+  verifyNothing(password: string): Promise<false>
+  needsRehash(hash: string): boolean
+}
+
+export interface SignedAccessToken {
+  readonly token: string
+  readonly expiresAt: Date
+}
+
+/** What every flow is given: the two sides of each are the service and the tests. */
+export interface Tools {
+  readonly db: Db
+  readonly clock: () => Date
+  readonly entropy: (bytes: number) => Buffer
+  readonly passwords: PasswordHasher
+  readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => SignedAccessToken
+  readonly formatRefreshToken: (content: RefreshTokenContent) => string
+  readonly readRefreshToken: (text: string) => RefreshTokenContent | null
+  readonly log: (event: string, fields: Record<string, unknown>) => void
+  readonly settings: FlowSettings
+}
+
+export interface FlowSettings {
+  readonly lifetimes: Lifetimes
+  readonly rotation: RotationRules
+  readonly passwordPolicy: PasswordPolicy
+  readonly signUp: 'open' | 'closed' | 'invitation'
+  /** The client that first-party sign-ins speak for. */
+  readonly clientId: string
+}
+
+/** Where a sign-in comes from, as the account's owner will see it in the list of devices. */
+export interface Client {
+  readonly userAgent: string | null
+  readonly address: string | null
+}

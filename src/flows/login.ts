@@ -1,0 +1,108 @@
+import { emailKey, usernameKey } from '../domain/identity.js'
+import { Refusal } from '../domain/refusal.js'
+import { earlier, later, type RefreshTransport } from '../domain/session.js'
+import { uuidFromBytes } from '../domain/uuid.js'
+import * as accounts from '../storage/accounts.js'
+import * as sessions from '../storage/sessions.js'
+import type { Client, Tools } from './flow.js'
+import { type IssuedTokens, issueTokens } from './tokens.js'
+
+export interface Credentials {
+  readonly username?: string | undefined
+  readonly email?: string | undefined
+  readonly password: string
+}
+
+/**
+ * Begins a session with a password. An unknown name, a wrong password and a disabled account get the same answer for
+ * the same work, so that neither words nor time tell who has an account.
+ */
+export async function login(
+  tools: Tools,
+  credentials: Credentials,
+  transport: RefreshTransport,
+  client: Client
+): Promise<IssuedTokens> {
+  const account = await checkPassword(tools, credentials)
+  const now = tools.clock()
+  const sitting = { transport, amr: ['pwd'], acr: 'aal1', lifetime: tools.settings.lifetimes.session, ...client }
+  const begun = await sessions.begin(tools.db, draftSession(tools, account.id, sitting, now), account.passwordHash)
+  if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
+  tools.log('login.succeeded', { account: account.id, session: begun.session.id })
+  return issueTokens(tools, begun, now)
+}
+
+/** Begins a session for whoever runs the service, as short as its one access token. */
+export async function mintToken(tools: Tools, accountId: string, lifetime: number): Promise<IssuedTokens> {
+  const account = await accounts.find(tools.db, accountId)
+  const now = tools.clock()
+  const sitting = {
+    transport: 'body',
+    amr: [],
+    acr: 'aal0',
+    lifetime,
+    userAgent: 'keyturn token mint',
+    address: null
+  } as const
+  const draft = draftSession(tools, accountId, sitting, now)
+  const begun = account && (await sessions.begin(tools.db, draft, account.passwordHash))
+  if (begun === undefined) throw new Refusal('account_disabled')
+  return issueTokens(tools, begun, now)
+}
+
+interface Sitting extends Client {
+  readonly transport: RefreshTransport
+  readonly amr: readonly string[]
+  readonly acr: string
+  /** Milliseconds until the session's absolute end. */
+  readonly lifetime: number
+}
+
+function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Date): sessions.NewSession {
+  const { lifetime, ...rest } = sitting
+  const expiresAt = later(now, lifetime)
+  return {
+    ...rest,
+    id: uuidFromBytes(tools.entropy(16)),
+    accountId,
+    clientId: tools.settings.clientId,
+    scope: '',
+    createdAt: now,
+    idleExpiresAt: earlier(later(now, tools.settings.lifetimes.refreshIdle), expiresAt),
+    expiresAt
+  }
+}
+
+async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
+  const { username, email } = credentials
+  if ((username === undefined) === (email === undefined)) {
+    const detail = 'Send either "username" or "email".'
+    throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
+  }
+  const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
+  const account = await accounts.findByName(tools.db, name)
+  const right =
+    account?.passwordHash == null
+      ? await tools.passwords.verifyNothing(credentials.password)
+      : await tools.passwords.verify(account.passwordHash, credentials.password)
+  const because =
+    account === undefined ? 'unknown' : !right ? 'password' : account.disabledAt !== null ? 'disabled' : undefined
+  if (account === undefined || because !== undefined) {
+    tools.log('login.failed', { account: account?.id, because })
+    throw new Refusal('invalid_credentials', { because: because ?? 'unknown' })
+  }
+  return await rehash(tools, account, credentials.password)
+}
+
+/** Settings rise over the years; the one moment when a hash can follow is a right password. */
+async function rehash(
+  tools: Tools,
+  account: accounts.AccountWithPassword,
+  password: string
+): Promise<accounts.AccountWithPassword> {
+  const from = account.passwordHash!
+  if (!tools.passwords.needsRehash(from)) return account
+  const to = await tools.passwords.hash(password)
+  const changed = await accounts.changePasswordHash(tools.db, account.id, { from, to })
+  return changed ? { ...account, passwordHash: to } : account
+}

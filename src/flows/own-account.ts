@@ -1,0 +1,92 @@
+import { emailKey, judgeUsername, normalizeEmail, normalizeUsername, usernameKey } from '../domain/identity.js'
+import { judgePassword } from '../domain/password-policy.js'
+import { Refusal } from '../domain/refusal.js'
+import * as accounts from '../storage/accounts.js'
+import * as sessions from '../storage/sessions.js'
+import type { Tools } from './flow.js'
+import { orRefuseName } from './register.js'
+import { guardLastAdministrator } from './users.js'
+
+export async function readProfile(tools: Tools, accountId: string): Promise<accounts.Account> {
+  const account = await accounts.find(tools.db, accountId)
+  // A valid access token of an account that was deleted: it lives on for minutes, its owner does not.
+  if (account === undefined) throw new Refusal('not_found')
+  return account
+}
+
+/**
+ * Changes the account's own names. A new address is where a lost password would be sent, so it asks for the password
+ * (OWASP ASVS 5.0 §7.5.1).
+ */
+export async function changeProfile(
+  tools: Tools,
+  accountId: string,
+  changes: { username?: string; email?: string | null; currentPassword?: string }
+): Promise<accounts.Account> {
+  const errors = changes.username === undefined ? [] : judgeUsername(changes.username)
+  if (errors.length > 0) throw new Refusal('validation_failed', { errors })
+  if (changes.email !== undefined) await confirmPassword(tools, accountId, changes.currentPassword)
+  const changed = orRefuseName(
+    await accounts.changeNames(tools.db, accountId, {
+      ...(changes.username === undefined
+        ? {}
+        : { username: normalizeUsername(changes.username), usernameKey: usernameKey(changes.username) }),
+      ...(changes.email === undefined
+        ? {}
+        : changes.email === null
+          ? { email: null, emailKey: null }
+          : { email: normalizeEmail(changes.email), emailKey: emailKey(changes.email) })
+    })
+  )
+  if (changed === undefined) throw new Refusal('not_found')
+  return changed
+}
+
+/** Changes the password for the old one, and ends all other sessions: whoever knew the old one is out. */
+export async function changePassword(
+  tools: Tools,
+  who: { readonly accountId: string; readonly sessionId: string },
+  currentPassword: string,
+  newPassword: string
+): Promise<void> {
+  const account = await confirmPassword(tools, who.accountId, currentPassword)
+  const errors = judgePassword(newPassword, account, tools.settings.passwordPolicy, '/new_password')
+  if (errors.length > 0) throw new Refusal('validation_failed', { errors })
+  const to = await tools.passwords.hash(newPassword)
+  const now = tools.clock()
+  const changed = await tools.db.transaction().execute(async (trx) => {
+    const won = await accounts.changePasswordHash(trx, account.id, { from: account.passwordHash, to, changedAt: now })
+    if (won) await sessions.endAll(trx, account.id, 'password_changed', now, who.sessionId)
+    return won
+  })
+  if (!changed) throw new Refusal('password_incorrect', { because: 'changed meanwhile' })
+  tools.log('password.changed', { account: account.id })
+}
+
+/** Deletes the account, with all that hangs on it. */
+export async function deleteAccount(tools: Tools, accountId: string, currentPassword: string): Promise<void> {
+  await confirmPassword(tools, accountId, currentPassword)
+  const outcome = await tools.db.transaction().execute(async (trx) => {
+    if (!(await guardLastAdministrator(trx, accountId))) return 'last_administrator' as const
+    await accounts.remove(trx, accountId)
+    return null
+  })
+  if (outcome !== null) throw new Refusal(outcome)
+  tools.log('account.deleted', { account: accountId })
+}
+
+async function confirmPassword(
+  tools: Tools,
+  accountId: string,
+  password: string | undefined
+): Promise<accounts.AccountWithPassword> {
+  const account = await accounts.find(tools.db, accountId)
+  if (account === undefined) throw new Refusal('not_found')
+  const right =
+    password !== undefined &&
+    account.passwordHash !== null &&
+    account.disabledAt === null &&
+    (await tools.passwords.verify(account.passwordHash, password))
+  if (!right) throw new Refusal('password_incorrect')
+  return account
+}

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto'
+import { emailKey, judgeUsername, normalizeEmail, normalizeUsername, usernameKey } from '../domain/identity.js'
+import { judgePassword } from '../domain/password-policy.js'
+import { Refusal } from '../domain/refusal.js'
+import { uuidV7 } from '../domain/uuid.js'
+import * as accounts from '../storage/accounts.js'
+import * as invitations from '../storage/invitations.js'
+import type { Db } from '../storage/tables.js'
+import type { Tools } from './flow.js'
+
+export interface Registration {
+  readonly username: string
+  readonly password: string
+  readonly email?: string | undefined
+  /** The text of an invitation; without one, sign-up must be open. */
+  readonly invitation?: string | undefined
+}
+
+export function invitationDigest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** Adds an account, for whoever asks, as far as the setting lets them. */
+export async function register(tools: Tools, registration: Registration): Promise<accounts.Account> {
+  const { invitation } = registration
+  if (invitation === undefined) {
+    if (tools.settings.signUp !== 'open') throw new Refusal('sign_up_closed', { because: tools.settings.signUp })
+    const draft = await draftAccount(tools, registration, [])
+    return await insertAccount(tools.db, draft)
+  }
+
+  const digest = invitationDigest(invitation)
+  if (!(await invitations.isOpen(tools.db, digest, tools.clock()))) throw new Refusal('invitation_invalid')
+  const draft = await draftAccount(tools, registration, [])
+  const outcome = await tools.db.transaction().execute(async (trx) => {
+    const redeemed = await invitations.redeem(trx, digest, draft.createdAt)
+    if (redeemed === undefined) return 'invitation_invalid' as const
+    if (redeemed.roles.includes('admin')) await accounts.lockAdministrators(trx)
+    if (redeemed.isSetup && (await accounts.hasActiveAdministrator(trx))) return 'invitation_invalid' as const
+    // Thrown inside the transaction on purpose: who took a name that was gone may use the invitation again.
+    const account = await insertAccount(trx, { ...draft, roles: redeemed.roles })
+    await invitations.setUsedBy(trx, digest, account.id)
+    return account
+  })
+  if (typeof outcome === 'string') throw new Refusal(outcome)
+  return outcome
+}
+
+/** Adds an account for an administrator: no invitation, whatever sign-up is set to, with or without a password. */
+export async function createAccount(
+  tools: Tools,
+  input: { username: string; password?: string | undefined; email?: string | undefined; roles?: readonly string[] }
+): Promise<accounts.Account> {
+  return await insertAccount(tools.db, await draftAccount(tools, input, input.roles ?? []))
+}
+
+/** The password is judged and hashed here, before any transaction: hashing takes long, and holds nothing. */
+async function draftAccount(
+  tools: Tools,
+  input: { username: string; password?: string | undefined; email?: string | undefined },
+  roles: readonly string[]
+): Promise<accounts.NewAccount> {
+  const errors = judgeUsername(input.username)
+  if (input.password !== undefined) errors.push(...judgePassword(input.password, input, tools.settings.passwordPolicy))
+  if (errors.length > 0) throw new Refusal('validation_failed', { errors })
+  const passwordHash = input.password === undefined ? null : await tools.passwords.hash(input.password)
+  const now = tools.clock()
+  return {
+    id: uuidV7(now, tools.entropy(16)),
+    username: normalizeUsername(input.username),
+    usernameKey: usernameKey(input.username),
+    email: input.email === undefined ? null : normalizeEmail(input.email),
+    emailKey: input.email === undefined ? null : emailKey(input.email),
+    passwordHash,
+    roles,
+    createdAt: now
+  }
+}
+
+async function insertAccount(db: Db, draft: accounts.NewAccount): Promise<accounts.Account> {
+  return orRefuseName(await accounts.insert(db, draft))
+}
+
+/** Turns a name that was taken into its refusal. */
+export function orRefuseName<T>(outcome: T | accounts.NameTaken): T {
+  if (outcome === 'username') throw new Refusal('username_taken')
+  if (outcome === 'email') throw new Refusal('email_taken')
+  return outcome as T
+}

@@ -1,0 +1,52 @@
+import { Refusal } from '../domain/refusal.js'
+import { isUuid } from '../domain/uuid.js'
+import * as sessions from '../storage/sessions.js'
+import type { Tools } from './flow.js'
+
+/**
+ * Ends the session that a refresh token belongs to, whatever its generation: also a token that was rotated long ago
+ * proves that its owner wants to leave. A text that is no token of ours ends nothing, and that is no error.
+ *
+ * True once a session is over for certain; only then may a cookie be cleared.
+ */
+export async function logout(tools: Tools, refreshToken: string): Promise<boolean> {
+  const presented = tools.readRefreshToken(refreshToken)
+  if (presented === null) return false
+  await endOne(tools, presented.sessionId)
+  return true
+}
+
+/** Ends one session by its id, for a caller who proved to be in it. */
+export async function endOne(tools: Tools, sessionId: string): Promise<void> {
+  const ended = await sessions.end(tools.db, { id: sessionId }, 'logout', tools.clock())
+  if (ended) tools.log('session.ended', { session: sessionId, because: 'logout' })
+}
+
+/** Ends all sessions of the account that a refresh token belongs to; true once the token's own is over for certain. */
+export async function logoutAllByRefreshToken(tools: Tools, refreshToken: string): Promise<boolean> {
+  const presented = tools.readRefreshToken(refreshToken)
+  if (presented === null) return false
+  await logoutAllBySession(tools, presented.sessionId)
+  return true
+}
+
+/** Ends all sessions of the account that one of them belongs to, for a caller who proved to be in it. */
+export async function logoutAllBySession(tools: Tools, sessionId: string): Promise<void> {
+  const found = await sessions.findHeld(tools.db, sessionId)
+  // A token of a session that is over must not end the others: who stole it once would keep that power for ever.
+  if (found === undefined || found.held.endedBecause !== null) return
+  const ended = await sessions.endAll(tools.db, found.account.id, 'logout_all', tools.clock())
+  tools.log('session.ended_all', { account: found.account.id, because: 'logout_all', sessions: ended })
+}
+
+export function listDevices(tools: Tools, accountId: string): Promise<sessions.Device[]> {
+  return sessions.listLive(tools.db, accountId, tools.clock())
+}
+
+/** Ends one of the account's own sessions. Another account's is as unknown as none (404). */
+export async function endOwn(tools: Tools, accountId: string, sessionId: string): Promise<void> {
+  if (!isUuid(sessionId)) throw new Refusal('not_found')
+  const ended = await sessions.end(tools.db, { id: sessionId, accountId }, 'ended_by_owner', tools.clock())
+  if (!ended) throw new Refusal('not_found')
+  tools.log('session.ended', { account: accountId, session: sessionId, because: 'ended_by_owner' })
+}

@@ -1,0 +1,48 @@
+import { type RefreshTransport, secondsUntil } from '../domain/session.js'
+import type { Account } from '../storage/accounts.js'
+import type { LiveSession } from '../storage/sessions.js'
+import type { Tools } from './flow.js'
+
+/** What a sign-in and a refresh answer with. */
+export interface IssuedTokens {
+  readonly accessToken: string
+  /** Seconds. */
+  readonly expiresIn: number
+  readonly refreshToken: string
+  /** Seconds until the refresh token goes unused for too long. */
+  readonly refreshTokenTimeout: number
+  /** Seconds until the session's absolute end. */
+  readonly authorizationExpiresIn: number
+  readonly transport: RefreshTransport
+  readonly account: Account
+}
+
+/**
+ * The tokens of a session at its present generation. What the refresh token is follows from the session alone, so a
+ * replay gets the same; the access token is new each time, and what it says of the sign-in never changes.
+ */
+export function issueTokens(tools: Tools, { session, account }: LiveSession, now: Date): IssuedTokens {
+  const access = tools.signAccessToken(
+    {
+      accountId: account.id,
+      sessionId: session.id,
+      clientId: session.clientId,
+      scope: session.scope,
+      roles: account.roles,
+      authenticatedAt: session.createdAt,
+      amr: session.amr,
+      acr: session.acr,
+      sessionExpiresAt: session.expiresAt
+    },
+    now
+  )
+  return {
+    accessToken: access.token,
+    expiresIn: secondsUntil(access.expiresAt, now),
+    refreshToken: tools.formatRefreshToken({ sessionId: session.id, generation: session.generation }),
+    refreshTokenTimeout: secondsUntil(session.idleExpiresAt, now),
+    authorizationExpiresIn: secondsUntil(session.expiresAt, now),
+    transport: session.transport,
+    account
+  }
+}

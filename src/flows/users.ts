@@ -1,0 +1,144 @@
+import { Refusal } from '../domain/refusal.js'
+import { later } from '../domain/session.js'
+import { isUuid } from '../domain/uuid.js'
+import * as accounts from '../storage/accounts.js'
+import * as invitations from '../storage/invitations.js'
+import * as sessions from '../storage/sessions.js'
+import type { Trx } from '../storage/tables.js'
+import type { Tools } from './flow.js'
+import { createAccount, invitationDigest } from './register.js'
+
+/** What administrators do with accounts that are not their own. */
+
+export interface Page {
+  readonly users: readonly accounts.Account[]
+  /** Opaque; undefined on the last page. */
+  readonly next: string | undefined
+}
+
+export async function listUsers(
+  tools: Tools,
+  { cursor, limit, search }: { cursor?: string | undefined; limit: number; search?: string | undefined }
+): Promise<Page> {
+  const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString()
+  if (after !== undefined && !isUuid(after)) {
+    const detail = 'This is not a cursor from an earlier page. Leave it out to start from the first.'
+    throw new Refusal('validation_failed', { errors: [{ pointer: '/cursor', code: 'invalid', detail }] })
+  }
+  const startsWith = search?.normalize('NFKC').toLowerCase()
+  const found = await accounts.list(tools.db, { after, limit: limit + 1, startsWith })
+  const users = found.slice(0, limit)
+  return { users, next: found.length > limit ? Buffer.from(users.at(-1)!.id).toString('base64url') : undefined }
+}
+
+export async function readUser(tools: Tools, id: string): Promise<accounts.Account> {
+  return orNotFound(isUuid(id) ? await accounts.find(tools.db, id) : undefined)
+}
+
+/** Finds a user by what a person would type: id, username or address. */
+export async function findUser(tools: Tools, name: string): Promise<accounts.Account> {
+  if (isUuid(name)) return await readUser(tools, name)
+  const found =
+    (await accounts.findByName(tools.db, { usernameKey: name.normalize('NFKC').toLowerCase() })) ??
+    (await accounts.findByName(tools.db, { emailKey: name.toLowerCase() }))
+  return orNotFound(found)
+}
+
+/** Disables an account, and ends its sessions in the same transaction. Repeating it changes nothing. */
+export async function disableUser(tools: Tools, id: string): Promise<accounts.Account> {
+  const now = tools.clock()
+  return await changeUser(tools, id, async (trx) => {
+    if (!(await guardLastAdministrator(trx, id))) return 'last_administrator'
+    const account = await accounts.setDisabled(trx, id, now)
+    await sessions.endAll(trx, id, 'account_disabled', now)
+    tools.log('user.disabled', { account: id })
+    return account
+  })
+}
+
+export async function enableUser(tools: Tools, id: string): Promise<accounts.Account> {
+  return await changeUser(tools, id, (trx) => accounts.setDisabled(trx, id, null))
+}
+
+export async function setUserRoles(tools: Tools, id: string, roles: readonly string[]): Promise<accounts.Account> {
+  const unique = [...new Set(roles)].sort()
+  return await changeUser(tools, id, async (trx) => {
+    if (!unique.includes('admin') && !(await guardLastAdministrator(trx, id))) return 'last_administrator'
+    tools.log('user.roles_changed', { account: id, roles: unique })
+    return await accounts.setRoles(trx, id, unique)
+  })
+}
+
+export async function endUserSessions(tools: Tools, id: string): Promise<number> {
+  const user = await readUser(tools, id)
+  const ended = await sessions.endAll(tools.db, user.id, 'ended_by_admin', tools.clock())
+  tools.log('session.ended_all', { account: user.id, because: 'ended_by_admin', sessions: ended })
+  return ended
+}
+
+export async function listUserDevices(tools: Tools, id: string): Promise<sessions.Device[]> {
+  const user = await readUser(tools, id)
+  return await sessions.listLive(tools.db, user.id, tools.clock())
+}
+
+/** A text that lets its holder register once; only its digest is kept. */
+export async function invite(
+  tools: Tools,
+  invitation: { roles: readonly string[]; lifetime: number; isSetup?: boolean; createdBy?: string }
+): Promise<{ token: string; expiresAt: Date }> {
+  const token = tools.entropy(32).toString('base64url')
+  const now = tools.clock()
+  const expiresAt = later(now, invitation.lifetime)
+  await invitations.insert(tools.db, {
+    digest: invitationDigest(token),
+    roles: invitation.roles,
+    isSetup: invitation.isSetup ?? false,
+    createdBy: invitation.createdBy ?? null,
+    createdAt: now,
+    expiresAt
+  })
+  return { token, expiresAt }
+}
+
+export function hasAdministrator(tools: Tools): Promise<boolean> {
+  return accounts.hasActiveAdministrator(tools.db)
+}
+
+/** Makes the administrator that the configuration names. Of replicas that start at once one makes it. */
+export async function bootstrapAdministrator(
+  tools: Tools,
+  admin: { username: string; email?: string | undefined; password: string }
+): Promise<void> {
+  try {
+    await createAccount(tools, { ...admin, roles: ['admin'] })
+    tools.log('admin.bootstrapped', { username: admin.username })
+  } catch (error) {
+    // Another replica was first, or the account is there and was disabled: neither is overruled by a setting.
+    if (!(error instanceof Refusal && (error.code === 'username_taken' || error.code === 'email_taken'))) throw error
+  }
+}
+
+/**
+ * Whether others would still administer without this one. The lock makes two administrators who remove each other at
+ * once take turns, so that one of them stays.
+ */
+export async function guardLastAdministrator(trx: Trx, id: string): Promise<boolean> {
+  await accounts.lockAdministrators(trx)
+  return !(await accounts.isLastAdministrator(trx, id))
+}
+
+async function changeUser(
+  tools: Tools,
+  id: string,
+  change: (trx: Trx) => Promise<accounts.Account | undefined | 'last_administrator'>
+): Promise<accounts.Account> {
+  if (!isUuid(id)) throw new Refusal('not_found')
+  const outcome = await tools.db.transaction().execute(change)
+  if (outcome === 'last_administrator') throw new Refusal(outcome)
+  return orNotFound(outcome)
+}
+
+function orNotFound(account: accounts.Account | undefined): accounts.Account {
+  if (account === undefined) throw new Refusal('not_found')
+  return account
+}

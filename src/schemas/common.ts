@@ -1,0 +1,81 @@
+import { type TObject, type TProperties, Type } from 'typebox'
+
+/** A closed object: a member that is not listed is an error, never ignored. */
+export function closed<P extends TProperties>(
+  properties: P,
+  options: { title?: string; description?: string; minProperties?: number } = {}
+): TObject<P> {
+  return Type.Object(properties, { ...options, additionalProperties: false })
+}
+
+export const Timestamp = Type.String({ format: 'date-time', examples: ['2030-01-01T12:00:00.000Z'] })
+export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
+export const Username = Type.String({
+  minLength: 1,
+  maxLength: 150,
+  description: 'Letters and digits of any script and `_ . @ + -`. Unique without regard to case and look-alikes.',
+  examples: ['ada']
+})
+export const Email = Type.String({ format: 'email', maxLength: 254, examples: ['ada@example.com'] })
+export const Password = Type.String({
+  minLength: 1,
+  maxLength: 1024,
+  format: 'password',
+  description: 'At most 1,024 characters.',
+  examples: ['correct horse battery staple']
+})
+export const Roles = Type.Array(Type.String({ pattern: '^[a-z][a-z0-9_.:-]{0,63}$', maxLength: 64 }), {
+  maxItems: 50,
+  description: 'Names of roles. `admin` may administer this service; the others mean what your services say.',
+  examples: [['admin']]
+})
+export const InvitationText = Type.String({ minLength: 1, maxLength: 100, description: 'The text of an invitation.' })
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'Address of a page that explains the problem.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'One out of a closed list: switch on this.' }),
+    detail: Type.Optional(Type.String()),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the member.' }),
+            code: Type.String(),
+            detail: Type.String()
+          },
+          { additionalProperties: false }
+        )
+      )
+    )
+  },
+  { title: 'Problem', description: 'RFC 9457.', additionalProperties: false }
+)
+
+const statuses = {
+  400: 'The request is not valid; `errors` points at each wrong member.',
+  401: 'No credentials, or none that are good.',
+  403: 'Refused: `code` says why.',
+  404: 'There is nothing here.',
+  409: 'In conflict with what is there.',
+  413: 'The body is larger than 16 KiB.',
+  415: 'The body is not JSON.',
+  503: 'The service cannot answer at this moment. Try again after `Retry-After` seconds.'
+} as const
+
+type ProblemResponse = { description: string; content: { 'application/problem+json': { schema: typeof Problem } } }
+
+/** The problems that an operation answers with, as response schemas. */
+export function problems(...codes: (keyof typeof statuses)[]): Record<number, ProblemResponse> {
+  return Object.fromEntries(
+    codes.map((status) => [
+      status,
+      { description: statuses[status], content: { 'application/problem+json': { schema: Problem } } }
+    ])
+  )
+}
+
+/** No body. */
+export const Empty = Type.Null({ title: 'Empty', description: 'Nothing more to say.' })

@@ -1,0 +1,186 @@
+import { Type } from 'typebox'
+import type { RefusalCode } from '../domain/refusal.js'
+import { closed } from './common.js'
+
+export interface ProblemEntry {
+  readonly status: number
+  readonly title: string
+  /** For the developer who meets it: what it means. */
+  readonly meaning: string
+  /** What to do about it. */
+  readonly remedy: string
+}
+
+/** The wire form of every refusal, and the page that explains it. A code without an entry does not compile. */
+export const catalogue: Record<RefusalCode, ProblemEntry> = {
+  account_disabled: {
+    status: 401,
+    title: 'This account is disabled',
+    meaning: 'An administrator disabled the account after this session began. All its sessions are over.',
+    remedy: 'Treat the user as signed out. An administrator can enable the account again; then they sign in anew.'
+  },
+  authentication_required: {
+    status: 401,
+    title: 'Authentication is required',
+    meaning: 'The request carried no credentials.',
+    remedy: 'Send the access token as "Authorization: Bearer <access_token>".'
+  },
+  csrf_failed: {
+    status: 403,
+    title: 'This request could have come from another site',
+    meaning: 'A request that carries the refresh cookie must prove that a page of yours sent it.',
+    remedy:
+      'Send "Content-Type: application/json" and "X-Auth-Request: 1", from the same origin or from one listed in AUTH_ALLOWED_ORIGINS.'
+  },
+  email_taken: {
+    status: 409,
+    title: 'This email address is taken',
+    meaning: 'Another account has this address.',
+    remedy: 'Ask for another one, or let the user sign in.'
+  },
+  internal_error: {
+    status: 500,
+    title: 'Something broke on our side',
+    meaning: 'A defect. It is in the log under the request id of the response header x-request-id.',
+    remedy: 'Look into the log of the service.'
+  },
+  invalid_credentials: {
+    status: 401,
+    title: 'The username, email or password is wrong',
+    meaning: 'No account has these credentials, or it is disabled. Which of them is not told, on purpose.',
+    remedy: 'Ask the user again.'
+  },
+  invitation_invalid: {
+    status: 403,
+    title: 'This invitation is not valid',
+    meaning: 'It was used, has expired or never existed.',
+    remedy: 'Ask an administrator for a new one; for the first administrator run "npx keyturn admin link".'
+  },
+  last_administrator: {
+    status: 409,
+    title: 'The last administrator must stay',
+    meaning: 'Without this account nobody could administer the service.',
+    remedy: 'Give the role "admin" to another account first.'
+  },
+  media_type_unsupported: {
+    status: 415,
+    title: 'This content type is not supported',
+    meaning: 'Bodies are read as JSON only.',
+    remedy: 'Send "Content-Type: application/json".'
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'This method is not allowed here',
+    meaning: 'The resource exists, but not for this method. The Allow header lists those that it has.',
+    remedy: 'Use one of the methods in the Allow header.'
+  },
+  not_found: {
+    status: 404,
+    title: 'There is nothing here',
+    meaning: 'No such route, or nothing with this id that you may see.',
+    remedy: 'Check the path and the id against /openapi.json.'
+  },
+  overloaded: {
+    status: 503,
+    title: 'Too many sign-ins at this moment',
+    meaning: 'More passwords wait to be hashed than can be in time. Nothing was changed.',
+    remedy: 'Try again after the seconds in Retry-After. If it lasts, add cores or replicas.'
+  },
+  password_incorrect: {
+    status: 403,
+    title: 'The current password is wrong',
+    meaning: 'This change asks for the password that the account has now.',
+    remedy: 'Ask the user again. The session goes on.'
+  },
+  payload_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    meaning: 'A body may have 16 KiB.',
+    remedy: 'Send less.'
+  },
+  permission_denied: {
+    status: 403,
+    title: 'You may not do this',
+    meaning: 'The credentials are good, but lack what this operation requires.',
+    remedy: 'Sign in as somebody who may. A role that was just given is in the next access token: refresh first.'
+  },
+  refresh_reused: {
+    status: 401,
+    title: 'This refresh token was used before',
+    meaning: 'A token that was rotated long ago came back: somebody has a copy. The session was ended for everybody.',
+    remedy: 'Treat the user as signed out, and let them sign in again. Keep only the newest refresh token.'
+  },
+  request_malformed: {
+    status: 400,
+    title: 'The request could not be read',
+    meaning: 'Its URL, its headers or its JSON are not well-formed, or a member name occurs twice.',
+    remedy: 'Check how the client writes requests; "detail" says which part it is.'
+  },
+  service_unavailable: {
+    status: 503,
+    title: 'The service cannot answer at this moment',
+    meaning: 'The database does not answer, or this replica is stopping. This says nothing about the session.',
+    remedy: 'Keep the session and try again after the seconds in Retry-After. Operators: see /readyz.'
+  },
+  session_expired: {
+    status: 401,
+    title: 'The session has expired',
+    meaning: 'It was not used for too long, or reached its absolute end.',
+    remedy: 'Let the user sign in again.'
+  },
+  session_revoked: {
+    status: 401,
+    title: 'The session is over',
+    meaning: 'It was ended: by a logout, by its owner from another device, by an administrator or by a new password.',
+    remedy: 'Let the user sign in again.'
+  },
+  sign_up_closed: {
+    status: 403,
+    title: 'Sign-up is not open',
+    meaning: 'AUTH_SIGN_UP is "closed" or "invitation".',
+    remedy: 'Send the text of an invitation as "invitation", or ask an administrator for an account.'
+  },
+  token_expired: {
+    status: 401,
+    title: 'The access token has expired',
+    meaning: 'It was good until it expired.',
+    remedy: 'Refresh once, and repeat the request.'
+  },
+  token_invalid: {
+    status: 401,
+    title: 'The token is not valid',
+    meaning: 'It is not a token of this service, was changed on its way, or is of another kind.',
+    remedy:
+      'Refresh once; if that is refused as well, let the user sign in. "npx keyturn token inspect" explains a token.'
+  },
+  username_taken: {
+    status: 409,
+    title: 'This username is taken',
+    meaning: 'Another account has this name, or one that looks the same.',
+    remedy: 'Ask for another one.'
+  },
+  validation_failed: {
+    status: 400,
+    title: 'The request is not valid',
+    meaning: 'One or more members are missing, unknown, or not what they must be. "errors" points at each.',
+    remedy: 'Mend each member that "errors" points at (JSON Pointer, RFC 6901).'
+  }
+}
+
+/** A problem's entry by whatever code somebody asks for; undefined where there is none. */
+export function explanationOf(code: string): (ProblemEntry & { readonly code: string }) | undefined {
+  return Object.hasOwn(catalogue, code) ? { code, ...catalogue[code as RefusalCode] } : undefined
+}
+
+export const ProblemParams = closed({ code: Type.String({ maxLength: 64, description: 'A problem code.' }) })
+
+export const ProblemExplanation = closed(
+  {
+    code: Type.String(),
+    status: Type.Integer(),
+    title: Type.String(),
+    meaning: Type.String({ description: 'What it means, for a developer.' }),
+    remedy: Type.String({ description: 'What to do about it.' })
+  },
+  { title: 'ProblemExplanation' }
+)

@@ -1,0 +1,105 @@
+import { Type } from 'typebox'
+import { closed, Email, InvitationText, Password, Roles, Timestamp, Username, Uuid } from './common.js'
+
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+
+export const User = closed(
+  {
+    id: Uuid,
+    username: Type.String({ examples: ['ada'] }),
+    email: nullable(Type.String({ examples: ['ada@example.com'] })),
+    email_verified: Type.Boolean(),
+    roles: Type.Array(Type.String()),
+    disabled: Type.Boolean(),
+    created_at: Timestamp,
+    last_login_at: nullable(Timestamp)
+  },
+  { title: 'User' }
+)
+
+export const UserResponse = closed({ user: User }, { title: 'UserResponse' })
+
+export const Registration = closed(
+  { username: Username, password: Password, email: Type.Optional(Email), invitation: Type.Optional(InvitationText) },
+  { title: 'Registration' }
+)
+
+export const Me = closed(
+  {
+    id: Uuid,
+    session_id: Uuid,
+    client_id: Type.String(),
+    roles: Type.Array(Type.String()),
+    scope: Type.String(),
+    auth_time: Timestamp,
+    amr: Type.Array(Type.String()),
+    acr: Type.String(),
+    expires_at: Timestamp
+  },
+  { title: 'Me', description: 'Who the access token speaks for. Read from the token alone.' }
+)
+
+export const ProfileChange = closed(
+  {
+    username: Type.Optional(Username),
+    email: Type.Optional(nullable(Email)),
+    current_password: Type.Optional(Password)
+  },
+  { title: 'ProfileChange', description: 'A change of `email` asks for `current_password`.', minProperties: 1 }
+)
+
+export const PasswordChange = closed(
+  { current_password: Password, new_password: Password },
+  { title: 'PasswordChange' }
+)
+
+export const AccountDeletion = closed({ current_password: Password }, { title: 'AccountDeletion' })
+
+export const NewUser = closed(
+  {
+    username: Username,
+    email: Type.Optional(Email),
+    password: Type.Optional(Password),
+    roles: Type.Optional(Roles)
+  },
+  { title: 'NewUser', description: 'Without `password` the account cannot sign in with one until it is given one.' }
+)
+
+export const RolesChange = closed({ roles: Roles }, { title: 'RolesChange' })
+
+export const UserPage = closed(
+  {
+    users: Type.Array(User),
+    next_cursor: Type.Optional(
+      Type.String({ description: 'Send it as `cursor` for the next page. Absent on the last one.' })
+    )
+  },
+  { title: 'UserPage' }
+)
+
+export const UserQuery = closed({
+  q: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 150, description: 'The beginning of a username or address.' })
+  ),
+  cursor: Type.Optional(Type.String({ maxLength: 100 })),
+  limit: Type.Optional(
+    Type.String({ pattern: '^([1-9]|[1-9][0-9]|100)$', maxLength: 3, description: '1 to 100; 50 by default.' })
+  )
+})
+
+export const UserParams = closed({ id: Type.String({ maxLength: 100, description: 'The id of a user.' }) })
+
+export const InvitationRequest = closed(
+  {
+    roles: Type.Optional(Roles),
+    expires_in: Type.Optional(
+      Type.Integer({ minimum: 60, maximum: 2_592_000, description: 'Seconds; 7 days by default.' })
+    )
+  },
+  { title: 'InvitationRequest' }
+)
+
+export const Invitation = closed(
+  { invitation: Type.String({ description: 'Shown this once.' }), expires_at: Timestamp },
+  { title: 'Invitation' }
+)
