@@ -1,0 +1,155 @@
+import swaggerUi from '@fastify/swagger-ui'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, {
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyServerOptions,
+  LogController
+} from 'fastify'
+import type { SigningAlgorithm } from './domain/key-ring.js'
+import { accessTokens } from './plugins/access-tokens.js'
+import { type DatabaseOptions, database } from './plugins/database.js'
+import { type FlowsOptions, flows } from './plugins/flows.js'
+import { guard, principals } from './plugins/guard.js'
+import { jsonBody } from './plugins/json-body.js'
+import { keys } from './plugins/keys.js'
+import { openapi } from './plugins/openapi.js'
+import { type PasswordsOptions, passwords } from './plugins/passwords.js'
+import { frameworkError, problems } from './plugins/problems.js'
+import { readiness } from './plugins/readiness.js'
+import { refreshCookie } from './plugins/refresh-cookie.js'
+import { requestIds, requestLog } from './plugins/request-log.js'
+import { responseHeaders } from './plugins/response-headers.js'
+import { vault } from './plugins/vault.js'
+import { accountRoutes } from './routes/accounts.js'
+import { healthRoutes } from './routes/health.js'
+import { meRoutes } from './routes/me.js'
+import { pageRoutes } from './routes/pages.js'
+import { sessionRoutes } from './routes/sessions.js'
+import { userRoutes } from './routes/users.js'
+import { wellKnownRoutes } from './routes/well-known.js'
+
+export interface AppOptions {
+  readonly logger: FastifyServerOptions['logger']
+  readonly version: string
+  /** Addresses and networks of proxies whose X-Forwarded headers count. */
+  readonly trustedProxies: readonly string[]
+  /** `iss` of every token, and where clients reach the service; never taken from a request. */
+  readonly issuer: string
+  readonly audience: readonly string[]
+  /** Exact origins of pages that may call with credentials. */
+  readonly allowedOrigins: readonly string[]
+  readonly masterKey: Buffer
+  readonly database: DatabaseOptions
+  readonly passwords: PasswordsOptions
+  readonly flows: Omit<FlowsOptions, 'clock'>
+  readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
+  /** Seconds that verifiers may keep the key set. */
+  readonly jwksMaxAge: number
+  /** Seconds by which clocks may disagree. */
+  readonly leeway: number
+  readonly docs: boolean
+  readonly latestMigration: string
+  readonly clock?: () => Date
+  /** Registered first: how tests look inside. */
+  readonly before?: FastifyPluginAsync
+}
+
+/** Builds the service without listening. Read it top to bottom: shared scope first, then routes. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const clock = options.clock ?? (() => new Date())
+  const secure = options.issuer.startsWith('https:')
+  const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
+  const { access } = options.flows.lifetimes
+
+  const app = Fastify({
+    logger: options.logger ?? false,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: requestIds(),
+    trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
+    bodyLimit: 16 * 1024,
+    requestTimeout: 15_000,
+    keepAliveTimeout: 72_000,
+    return503OnClosing: true,
+    frameworkErrors: frameworkError,
+    routerOptions: { maxParamLength: 200 },
+    // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  if (options.before) await app.register(options.before)
+
+  await app.register(problems, { baseUrl: options.issuer })
+  await app.register(requestLog)
+  await app.register(jsonBody)
+  await app.register(responseHeaders, { secure, allowedOrigins })
+  await app.register(refreshCookie, { secure, allowedOrigins })
+  await app.register(openapi, { version: options.version, serverUrl: options.issuer })
+  await app.register(database, options.database)
+  await app.register(vault, { masterKey: options.masterKey })
+  await app.register(keys, {
+    algorithm: options.signing.algorithm,
+    pollInterval: options.signing.pollInterval,
+    lookupInterval: 5_000,
+    times: { publishAhead: options.jwksMaxAge * 1000, accessLifetime: access + options.leeway * 1000 },
+    clock
+  })
+  await app.register(passwords, options.passwords)
+  await app.register(accessTokens, {
+    issuer: options.issuer,
+    audience: options.audience,
+    lifetime: access,
+    leeway: options.leeway,
+    clock
+  })
+  await app.register(flows, { ...options.flows, clock })
+  await app.register(readiness, { latestMigration: options.latestMigration })
+  await app.register(principals)
+
+  await app.register(
+    async function open(scope) {
+      await scope.register(accountRoutes)
+      await scope.register(sessionRoutes)
+    },
+    { prefix: '/v1' }
+  )
+
+  await app.register(
+    async function guarded(scope) {
+      await scope.register(guard, { require: 'authenticated' })
+      await scope.register(meRoutes)
+    },
+    { prefix: '/v1' }
+  )
+
+  await app.register(
+    async function administrators(scope) {
+      await scope.register(guard, { require: 'admin' })
+      await scope.register(userRoutes)
+    },
+    { prefix: '/v1/admin' }
+  )
+
+  await app.register(async function everyone(scope) {
+    await scope.register(healthRoutes)
+    await scope.register(wellKnownRoutes, {
+      prefix: '/.well-known',
+      issuer: options.issuer,
+      maxAge: options.jwksMaxAge
+    })
+    await scope.register(pageRoutes)
+    if (options.docs) {
+      await scope.register(swaggerUi, {
+        routePrefix: '/docs',
+        staticCSP:
+          "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+          "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        uiConfig: { url: '/openapi.json', deepLinking: true, validatorUrl: null } as never,
+        transformSpecification: () => app.openapi(),
+        transformSpecificationClone: false
+      })
+    }
+  })
+
+  return app
+}

@@ -1,0 +1,66 @@
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config.js'
+
+/** What a command was called with. */
+export interface Call {
+  readonly positionals: readonly string[]
+  readonly options: Readonly<Record<string, string | boolean | undefined>>
+  readonly io: Io
+  /** Reads the configuration; wrong settings end the command. */
+  config(): Config
+  /** Runs work on the database's address, with the embedded database started or joined. */
+  withDatabase<T>(work: (url: string) => Promise<T>): Promise<T>
+  /** Runs work on the service, not listening. */
+  withApp<T>(work: (app: FastifyInstance) => Promise<T>): Promise<T>
+}
+
+/** The terminal, or whatever stands for it. */
+export interface Io {
+  out(text: string): void
+  error(text: string): void
+  /** A secret that is not to be seen: asked on a terminal, read from standard input otherwise. */
+  secret(prompt: string): Promise<string>
+}
+
+/** What a command has to say: for people, and with `--json` for programs. */
+export interface Answer {
+  readonly text: string
+  readonly json: unknown
+  /** 0 where it is left out. */
+  readonly exitCode?: number
+}
+
+export interface Command {
+  readonly usage: string
+  readonly summary: string
+  readonly options?: Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly help: string }>>
+  run(call: Call): Promise<Answer>
+}
+
+/** Called wrongly: the message says how to call it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** Columns under their headings. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [headings, ...rows]
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column]!.length)))
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd()
+    )
+    .join('\n')
+}
+
+/** A number of minutes, hours or days as text in milliseconds. */
+export function lifetime(text: string): number {
+  const match = /^(\d{1,6})(s|m|h|d)$/.exec(text)
+  const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? '']
+  if (match === null || unit === undefined)
+    throw new UsageError(`"${text}" is not a duration. Write 90s, 10m, 12h or 30d.`)
+  return Number(match[1]) * unit
+}

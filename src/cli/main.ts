@@ -1,0 +1,152 @@
+#!/usr/bin/env node
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { parseArgs } from 'node:util'
+import { ConfigError, readConfig } from '../config.js'
+import { Refusal } from '../domain/refusal.js'
+import { catalogue } from '../schemas/problems.js'
+import { buildConfiguredApp, openConfiguredDatabase, prepareSchema, serve } from '../server.js'
+import { version } from '../version.js'
+import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
+import { databaseCommands } from './database.js'
+import { operationCommands } from './operation.js'
+import { tokenCommands } from './tokens.js'
+import { userCommands } from './users.js'
+
+const commands: Record<string, Command> = {
+  serve: {
+    usage: 'serve',
+    summary: 'Run the service.',
+    async run(call) {
+      await serve(call.config())
+      return { text: '', json: null }
+    }
+  },
+  ...databaseCommands,
+  ...userCommands,
+  ...tokenCommands,
+  ...operationCommands
+}
+
+function help(): string {
+  const width = Math.max(...Object.values(commands).map(({ usage }) => usage.length))
+  const lines = Object.values(commands).map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`)
+  return `keyturn ${version}
+
+Usage: keyturn <command> [--json]
+
+${lines.join('\n')}
+
+Settings come from the environment: see .env.example, or \`keyturn config print\`.
+Exit codes: 0 done, 1 refused or failed, 2 called or configured wrongly.`
+}
+
+const io: Io = {
+  out: (text) => void process.stdout.write(`${text}\n`),
+  error: (text) => void process.stderr.write(`${text}\n`),
+  async secret(prompt) {
+    if (!process.stdin.isTTY) {
+      let text = ''
+      for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk
+      return text.replace(/\r?\n$/, '')
+    }
+    process.stderr.write(prompt)
+    const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
+    const terminal = createInterface({ input: process.stdin, output: silent, terminal: true })
+    try {
+      return await terminal.question('')
+    } finally {
+      terminal.close()
+      process.stderr.write('\n')
+    }
+  }
+}
+
+/** The command that the words name, and what is left of them. */
+function find(words: readonly string[]): [Command, string[]] | undefined {
+  for (const length of [2, 1]) {
+    const command = commands[words.slice(0, length).join(' ')]
+    if (words.length >= length && command !== undefined) return [command, words.slice(length)]
+  }
+  return undefined
+}
+
+async function run(words: string[]): Promise<number> {
+  if (words.length === 0 || words[0] === 'help' || words.includes('--help') || words.includes('-h')) {
+    io.out(help())
+    return words.length === 0 ? 2 : 0
+  }
+  if (words[0] === '--version') {
+    io.out(version)
+    return 0
+  }
+  const found = find(words)
+  if (found === undefined)
+    throw new UsageError(`There is no command "${words.join(' ')}". \`keyturn help\` lists them.`)
+  const [command, rest] = found
+  const options = Object.fromEntries(Object.entries(command.options ?? {}).map(([name, { type }]) => [name, { type }]))
+  let parsed: ReturnType<typeof parseArgs>
+  try {
+    parsed = parseArgs({ args: rest, options: { ...options, json: { type: 'boolean' } }, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\nUsage: keyturn ${command.usage}`)
+  }
+
+  const config = () => readConfig(process.env, version)
+  const withDatabase: Call['withDatabase'] = async (work) => {
+    const opened = await openConfiguredDatabase(config(), { exclusive: false })
+    try {
+      return await work(opened.url)
+    } finally {
+      await opened.close()
+    }
+  }
+  const call: Call = {
+    positionals: parsed.positionals,
+    options: parsed.values as Call['options'],
+    io,
+    config,
+    withDatabase,
+    withApp: (work) =>
+      withDatabase(async (url) => {
+        await prepareSchema(config(), url)
+        const app = await buildConfiguredApp(config(), url, false)
+        try {
+          await app.ready()
+          return await work(app)
+        } finally {
+          await app.close()
+        }
+      })
+  }
+  const answer: Answer = await command.run(call)
+  if (parsed.values.json) io.out(JSON.stringify(answer.json, null, 2))
+  else if (answer.text !== '') io.out(answer.text)
+  return answer.exitCode ?? 0
+}
+
+/** What went wrong, for a person: the sentence, and nothing that only a stack would explain. */
+function explain(error: unknown): [string, number] {
+  if (error instanceof ConfigError) {
+    return [`The configuration is wrong:\n${error.faults.map((fault) => `  - ${fault}`).join('\n')}`, 2]
+  }
+  if (error instanceof UsageError) return [error.message, 2]
+  if (error instanceof Refusal) {
+    const { title, remedy } = catalogue[error.code]
+    const details = (error.errors ?? []).map(({ pointer, detail }) => `\n  - ${pointer.slice(1)}: ${detail}`)
+    const because = error.code === 'service_unavailable' ? `\n  ${error.because}` : ''
+    return [`${title}.${details.join('')}${because}${details.length === 0 ? `\n${remedy}` : ''}`, 1]
+  }
+  return [(error as Error).message, 1]
+}
+
+const words = process.argv.slice(2)
+try {
+  const exitCode = await run(words)
+  if (words[0] !== 'serve') process.exitCode = exitCode
+} catch (error) {
+  const [message, exitCode] = explain(error)
+  if (words.includes('--json')) io.out(JSON.stringify({ error: message }))
+  else io.error(`keyturn: ${message}`)
+  process.exitCode = exitCode
+}

@@ -1,0 +1,153 @@
+import type { Account } from '../storage/accounts.js'
+import { type Answer, type Call, type Command, lifetime, table, UsageError } from './command.js'
+
+function one(call: Call, what: string): string {
+  const [name, ...rest] = call.positionals
+  if (name === undefined || rest.length > 0) throw new UsageError(`Name one ${what}.`)
+  return name
+}
+
+const toJson = (account: Account) => ({
+  id: account.id,
+  username: account.username,
+  email: account.email,
+  roles: account.roles,
+  disabled: account.disabledAt !== null,
+  created_at: account.createdAt,
+  last_login_at: account.lastLoginAt
+})
+
+function describe(account: Account): string {
+  return table(
+    ['', ''],
+    [
+      ['id', account.id],
+      ['username', account.username],
+      ['email', account.email ?? '(none)'],
+      ['roles', account.roles.join(', ') || '(none)'],
+      ['state', account.disabledAt === null ? 'enabled' : `disabled since ${account.disabledAt.toISOString()}`],
+      ['created', account.createdAt.toISOString()],
+      ['last login', account.lastLoginAt?.toISOString() ?? '(never)']
+    ]
+  ).trim()
+}
+
+const answer = (account: Account, text: string): Answer => ({ text, json: { user: toJson(account) } })
+
+const newUserOptions = {
+  email: { type: 'string', help: 'Email address.' },
+  roles: { type: 'string', help: 'Comma-separated roles.' }
+} as const
+
+async function create(call: Call, roles: readonly string[]): Promise<Answer> {
+  const username = one(call, 'username')
+  const password = await call.io.secret('Password: ')
+  const email = call.options.email as string | undefined
+  const account = await call.withApp((app) => app.flows.createAccount({ username, email, password, roles }))
+  return answer(account, `Created ${account.username} (${account.id}).`)
+}
+
+const rolesOf = (call: Call) =>
+  String(call.options.roles ?? '')
+    .split(',')
+    .map((role) => role.trim())
+    .filter((role) => role !== '')
+
+/** Everything about accounts, by whoever has the database. Passwords come from the terminal or standard input. */
+export const userCommands: Record<string, Command> = {
+  'admin create': {
+    usage: 'admin create <username> [--email <address>]',
+    summary: 'Make an administrator. The password is asked for, or read from standard input.',
+    options: { email: newUserOptions.email },
+    run: (call) => create(call, ['admin'])
+  },
+  'admin link': {
+    usage: 'admin link [--expires 30m]',
+    summary: 'Print a link that makes one administrator, once.',
+    options: { expires: { type: 'string', help: 'Life of the link; 30m by default.' } },
+    async run(call) {
+      const life = lifetime(String(call.options.expires ?? '30m'))
+      const { issuer } = call.config()
+      const made = await call.withApp((app) => app.flows.invite({ roles: ['admin'], lifetime: life }))
+      const link = `${issuer}/setup#t=${made.token}`
+      return {
+        text: `${link}\nValid until ${made.expiresAt.toISOString()}, once.`,
+        json: { link, expires_at: made.expiresAt }
+      }
+    }
+  },
+  'user create': {
+    usage: 'user create <username> [--email <address>] [--roles a,b]',
+    summary: 'Make an account. The password is asked for, or read from standard input.',
+    options: newUserOptions,
+    run: (call) => create(call, rolesOf(call))
+  },
+  'user list': {
+    usage: 'user list [--search <beginning>] [--limit 50] [--cursor <cursor>]',
+    summary: 'List accounts, oldest first.',
+    options: {
+      search: { type: 'string', help: 'The beginning of a username or address.' },
+      limit: { type: 'string', help: '1 to 1000; 50 by default.' },
+      cursor: { type: 'string', help: 'Where the last page ended.' }
+    },
+    async run(call) {
+      const limit = Number(call.options.limit ?? 50)
+      if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) throw new UsageError('--limit is 1 to 1000.')
+      const page = await call.withApp((app) =>
+        app.flows.listUsers({
+          limit,
+          search: call.options.search as string | undefined,
+          cursor: call.options.cursor as string | undefined
+        })
+      )
+      const rows = page.users.map((user) => [
+        user.id,
+        user.username,
+        user.email ?? '',
+        user.roles.join(','),
+        user.disabledAt === null ? 'enabled' : 'disabled'
+      ])
+      const more = page.next === undefined ? '' : `\n\nMore: --cursor ${page.next}`
+      return {
+        text: rows.length === 0 ? 'No users.' : table(['ID', 'USERNAME', 'EMAIL', 'ROLES', 'STATE'], rows) + more,
+        json: { users: page.users.map(toJson), ...(page.next === undefined ? {} : { next_cursor: page.next }) }
+      }
+    }
+  },
+  'user show': {
+    usage: 'user show <username, email or id>',
+    summary: 'Show one account.',
+    async run(call) {
+      const name = one(call, 'user')
+      const account = await call.withApp((app) => app.flows.findUser(name))
+      return answer(account, describe(account))
+    }
+  },
+  'user disable': {
+    usage: 'user disable <username, email or id>',
+    summary: 'Disable an account, and end its sessions.',
+    async run(call) {
+      const name = one(call, 'user')
+      const account = await call.withApp(async (app) => app.flows.disableUser((await app.flows.findUser(name)).id))
+      return answer(account, `Disabled ${account.username}; its sessions are over.`)
+    }
+  },
+  'user enable': {
+    usage: 'user enable <username, email or id>',
+    summary: 'Enable an account again.',
+    async run(call) {
+      const name = one(call, 'user')
+      const account = await call.withApp(async (app) => app.flows.enableUser((await app.flows.findUser(name)).id))
+      return answer(account, `Enabled ${account.username}.`)
+    }
+  },
+  'user revoke-sessions': {
+    usage: 'user revoke-sessions <username, email or id>',
+    summary: 'End all sessions of an account.',
+    async run(call) {
+      const name = one(call, 'user')
+      const ended = await call.withApp(async (app) => app.flows.endUserSessions((await app.flows.findUser(name)).id))
+      return { text: `Ended ${ended} session(s).`, json: { ended } }
+    }
+  }
+}

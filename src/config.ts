@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { AppOptions } from './app.js'
+import { signingAlgorithms } from './domain/key-ring.js'
+import { loadBlocklist } from './password-lists.js'
+import { type Environment, readSettings, type Settings } from './settings.js'
+
+/** All that a process needs to know, read once. */
+export interface Config {
+  readonly settings: Settings
+  readonly production: boolean
+  /** Undefined for the embedded database. */
+  readonly databaseUrl: string | undefined
+  readonly dataDir: string
+  readonly host: string
+  readonly port: number
+  readonly issuer: string
+  readonly migrateOnStart: boolean
+  readonly printSetupLink: boolean
+  readonly bootstrapAdmin: { username: string; email: string | undefined; password: string } | undefined
+  /** What the app is built with, once the database has an address. */
+  app(databaseUrl: string): Omit<AppOptions, 'latestMigration'>
+}
+
+/** Wrong settings: every one of them, with what to do about it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  constructor(readonly faults: readonly string[]) {
+    super(faults.join('\n'))
+  }
+}
+
+/** The master key: from its setting, or made at the first start and kept beside the embedded database. */
+function masterKey(settings: Settings, dataDir: string): Buffer {
+  if (settings.AUTH_MASTER_KEY !== undefined) return settings.AUTH_MASTER_KEY
+  const file = join(dataDir, 'master.key')
+  if (!existsSync(file)) {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    try {
+      // wx: of two that start at once, one makes the key and both read it.
+      writeFileSync(file, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+  const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64url')
+  if (key.length !== 32)
+    throw new ConfigError([
+      `${file} is not a master key. Restore it from a backup, or remove it together with the database.`
+    ])
+  return key
+}
+
+/** What a production start refuses, each with what to set. */
+function productionFaults(settings: Settings): string[] {
+  const faults: string[] = []
+  if (settings.DATABASE_URL === undefined) {
+    faults.push('DATABASE_URL is not set: in production the embedded database is not used. Set it to a Postgres.')
+  }
+  if (settings.AUTH_MASTER_KEY === undefined) {
+    faults.push(
+      'AUTH_MASTER_KEY is not set. Make one with `openssl rand -base64 32` and set it, or AUTH_MASTER_KEY_FILE, on every replica.'
+    )
+  }
+  if (settings.AUTH_ISSUER === undefined) {
+    faults.push('AUTH_ISSUER is not set. Set it to the https address at which clients reach this service.')
+  } else if (!settings.AUTH_ISSUER.startsWith('https:')) {
+    faults.push('AUTH_ISSUER is not https. Browsers keep no safe cookie without TLS; set it to the https address.')
+  }
+  for (const origin of settings.AUTH_ALLOWED_ORIGINS) {
+    if (!origin.startsWith('https:')) faults.push(`AUTH_ALLOWED_ORIGINS has ${origin}, which is not https.`)
+  }
+  return faults
+}
+
+/**
+ * The configuration, from the environment alone. Throws a ConfigError that names every setting that is wrong.
+ */
+export function readConfig(environment: Environment, version: string): Config {
+  const { settings, faults } = readSettings(environment)
+  const production = settings.NODE_ENV === 'production'
+  if (production && faults.length === 0) faults.push(...productionFaults(settings))
+  if (settings.AUTH_REFRESH_IDLE_TTL > settings.AUTH_SESSION_TTL) {
+    faults.push(
+      'AUTH_REFRESH_IDLE_TTL is longer than AUTH_SESSION_TTL. A session cannot be idle for longer than it lives.'
+    )
+  }
+  if (settings.AUTH_ACCESS_TTL > settings.AUTH_REFRESH_IDLE_TTL) {
+    faults.push('AUTH_ACCESS_TTL is longer than AUTH_REFRESH_IDLE_TTL. Nobody would refresh in time.')
+  }
+  if (
+    (settings.AUTH_BOOTSTRAP_ADMIN_USERNAME === undefined) !==
+    (settings.AUTH_BOOTSTRAP_ADMIN_PASSWORD === undefined)
+  ) {
+    faults.push('Set AUTH_BOOTSTRAP_ADMIN_USERNAME and AUTH_BOOTSTRAP_ADMIN_PASSWORD together, or neither.')
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+
+  const dataDir = resolve(settings.AUTH_DATA_DIR)
+  const issuer = settings.AUTH_ISSUER ?? `http://localhost:${settings.PORT}`
+
+  return {
+    settings,
+    production,
+    databaseUrl: settings.DATABASE_URL,
+    dataDir,
+    host: settings.HOST,
+    port: settings.PORT,
+    issuer,
+    migrateOnStart: settings.AUTH_MIGRATE_ON_START ?? !production,
+    printSetupLink: settings.AUTH_PRINT_SETUP_LINK ?? !production,
+    bootstrapAdmin:
+      settings.AUTH_BOOTSTRAP_ADMIN_USERNAME === undefined
+        ? undefined
+        : {
+            username: settings.AUTH_BOOTSTRAP_ADMIN_USERNAME,
+            email: settings.AUTH_BOOTSTRAP_ADMIN_EMAIL,
+            password: settings.AUTH_BOOTSTRAP_ADMIN_PASSWORD!
+          },
+    app: (databaseUrl) => ({
+      logger: { level: settings.LOG_LEVEL },
+      version,
+      trustedProxies: settings.AUTH_TRUSTED_PROXIES,
+      issuer,
+      audience: settings.AUTH_AUDIENCE,
+      allowedOrigins: settings.AUTH_ALLOWED_ORIGINS,
+      masterKey: masterKey(settings, dataDir),
+      database: {
+        url: databaseUrl,
+        poolSize: settings.AUTH_DATABASE_POOL_SIZE,
+        timeout: settings.AUTH_DATABASE_TIMEOUT
+      },
+      passwords: {
+        memory: settings.AUTH_HASH_MEMORY,
+        iterations: settings.AUTH_HASH_ITERATIONS,
+        concurrency: settings.AUTH_HASH_CONCURRENCY ?? availableParallelism(),
+        maxWaiting: settings.AUTH_HASH_QUEUE,
+        maxWait: 5_000
+      },
+      flows: {
+        lifetimes: {
+          access: settings.AUTH_ACCESS_TTL,
+          refreshIdle: settings.AUTH_REFRESH_IDLE_TTL,
+          session: settings.AUTH_SESSION_TTL
+        },
+        rotation: {
+          replayWindow: settings.AUTH_REFRESH_REPLAY_WINDOW,
+          lostResponse: settings.AUTH_REFRESH_LOST_RESPONSE
+        },
+        passwordPolicy: {
+          minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
+          blocklist: loadBlocklist()
+        },
+        signUp: settings.AUTH_SIGN_UP,
+        clientId: settings.AUTH_CLIENT_ID
+      },
+      signing: {
+        algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
+        pollInterval: 10_000
+      },
+      jwksMaxAge: settings.AUTH_JWKS_MAX_AGE / 1000,
+      leeway: 30,
+      docs: settings.AUTH_DOCS
+    })
+  }
+}

@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto'
+import fp from 'fastify-plugin'
+import {
+  type AccessTokenClaims,
+  type AccessTokenSubject,
+  type ClaimsReason,
+  composeClaims,
+  judgeClaims
+} from '../domain/access-token.js'
+import { joseAlgorithm } from '../domain/key-ring.js'
+import { type Principal, principalOf } from '../domain/principal.js'
+import { Refusal } from '../domain/refusal.js'
+import { type GateReason, passGate } from '../domain/token-gate.js'
+import type { SignedAccessToken } from '../flows/flow.js'
+
+export type TokenReason = GateReason | ClaimsReason | 'key_unknown' | 'algorithm_not_the_keys' | 'signature_wrong'
+
+export type TokenVerdict =
+  | { readonly ok: true; readonly claims: AccessTokenClaims }
+  | { readonly ok: false; readonly because: TokenReason; readonly claim?: string; readonly claims?: unknown }
+
+export interface AccessTokens {
+  sign(subject: AccessTokenSubject, now: Date): SignedAccessToken
+  /** What is wrong with a token, or its claims. */
+  judge(token: string): Promise<TokenVerdict>
+  /** Who a token speaks for. Throws `token_expired` or `token_invalid`. No database is asked about a known key. */
+  authenticate(token: string): Promise<Principal>
+  /** The session of a token that was good once, for its end: an expired one is enough. Undefined for all others. */
+  sessionOf(token: string): Promise<{ sessionId: string } | undefined>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly accessTokens: AccessTokens
+  }
+}
+
+export interface AccessTokensOptions {
+  readonly issuer: string
+  readonly audience: readonly string[]
+  /** Milliseconds. */
+  readonly lifetime: number
+  /** Seconds. */
+  readonly leeway: number
+  readonly clock: () => Date
+}
+
+/** Access tokens in and out: the gate, the key by its id, the signature, the claims, in this order. */
+export const accessTokens = fp<AccessTokensOptions>(
+  async (app, options) => {
+    const { keys } = app
+    const audience = options.audience.length === 1 ? options.audience[0]! : options.audience
+    const issuance = { issuer: options.issuer, audience, lifetime: options.lifetime }
+
+    async function judge(token: string): Promise<TokenVerdict> {
+      const gate = passGate(token)
+      if (!gate.ok) return gate
+      const { kid, alg } = gate.header
+      const key = keys.find(kid) ?? (await keys.findFresh(kid))
+      if (key === undefined) return { ok: false, because: 'key_unknown' }
+      // Each key has one algorithm; the header never chooses it (RFC 8725bis §3.1).
+      if (joseAlgorithm(key.algorithm) !== alg) return { ok: false, because: 'algorithm_not_the_keys' }
+      let payload: unknown
+      try {
+        payload = key.verify(token)
+      } catch {
+        return { ok: false, because: 'signature_wrong' }
+      }
+      const verdict = judgeClaims(payload, options, options.clock())
+      return verdict.ok ? verdict : { ...verdict, claims: payload }
+    }
+
+    app.decorate('accessTokens', {
+      sign(subject, now) {
+        // 16 bytes are the id; four more decide how much shorter than the others this token lives.
+        const bytes = randomBytes(20)
+        const random = bytes.readUInt32BE(16) / 2 ** 32
+        const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now)
+        return { token: keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
+      },
+      judge,
+      async authenticate(token) {
+        const verdict = await judge(token)
+        if (verdict.ok) return principalOf(verdict.claims)
+        throw new Refusal(verdict.because === 'expired' ? 'token_expired' : 'token_invalid', {
+          because: verdict.because
+        })
+      },
+      async sessionOf(token) {
+        const verdict = await judge(token)
+        if (!verdict.ok && verdict.because !== 'expired') return undefined
+        return { sessionId: (verdict.claims as AccessTokenClaims).sid }
+      }
+    } satisfies AccessTokens)
+  },
+  { name: 'access-tokens', dependencies: ['keys'], fastify: '5.x' }
+)

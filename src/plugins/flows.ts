@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto'
+import fp from 'fastify-plugin'
+import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
+import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as login from '../flows/login.js'
+import * as ownAccount from '../flows/own-account.js'
+import * as refresh from '../flows/refresh.js'
+import * as register from '../flows/register.js'
+import * as sessions from '../flows/sessions.js'
+import * as users from '../flows/users.js'
+
+/** What a person can do, each function with its tools already in its hand. */
+type Bound<Module> = {
+  readonly [Name in keyof Module as Module[Name] extends (tools: Tools, ...rest: never[]) => unknown
+    ? Name
+    : never]: Module[Name] extends (tools: Tools, ...rest: infer Rest) => infer Result
+    ? (...rest: Rest) => Result
+    : never
+}
+
+export type Flows = Bound<typeof register> &
+  Bound<typeof login> &
+  Bound<typeof refresh> &
+  Bound<typeof sessions> &
+  Bound<typeof ownAccount> &
+  Bound<typeof users>
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly flows: Flows
+  }
+}
+
+export interface FlowsOptions extends FlowSettings {
+  readonly clock: () => Date
+}
+
+/** The flows, given their tools. */
+export const flows = fp<FlowsOptions>(
+  async (app, { clock, ...settings }) => {
+    const [currentRefreshKey] = app.vault.refreshKeys
+    const tools: Tools = {
+      db: app.db,
+      clock,
+      entropy: randomBytes,
+      passwords: app.passwords,
+      signAccessToken: app.accessTokens.sign,
+      formatRefreshToken: (content) => formatRefreshToken(currentRefreshKey!, content),
+      readRefreshToken: (text) => readRefreshToken(app.vault.refreshKeys, text),
+      log: (event, fields) => app.log.info({ event, ...fields }, event),
+      settings
+    }
+    const bound: Record<string, unknown> = {}
+    for (const module of [register, login, refresh, sessions, ownAccount, users]) {
+      for (const [name, run] of Object.entries(module)) {
+        bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)
+      }
+    }
+    app.decorate('flows', bound as unknown as Flows)
+  },
+  { name: 'flows', dependencies: ['database', 'vault', 'passwords', 'access-tokens'], fastify: '5.x' }
+)

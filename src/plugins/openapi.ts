@@ -1,0 +1,79 @@
+import swagger from '@fastify/swagger'
+import fp from 'fastify-plugin'
+
+export interface OpenapiOptions {
+  readonly version: string
+  readonly serverUrl: string
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The whole interface as an OpenAPI 3.1 document, made from the routes. */
+    openapi(): Record<string, unknown>
+  }
+}
+
+type Json = null | boolean | number | string | Json[] | { [member: string]: Json }
+
+/** Moves every schema with a title into the components, so that the document says each thing once. */
+function hoist(node: Json, components: Record<string, Json>): Json {
+  if (Array.isArray(node)) return node.map((item) => hoist(item, components))
+  if (typeof node !== 'object' || node === null) return node
+  const copy = Object.fromEntries(Object.entries(node).map(([member, value]) => [member, hoist(value, components)]))
+  const { title } = copy
+  const isSchema = typeof title === 'string' && /^[A-Z]\w*$/.test(title) && ('type' in copy || 'anyOf' in copy)
+  if (!isSchema) return copy
+  components[title] = copy
+  return { $ref: `#/components/schemas/${title}` }
+}
+
+/** openapi.yaml, made from the routes: registered before them. */
+export const openapi = fp<OpenapiOptions>(
+  async (app, { version, serverUrl }) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'Keyturn',
+          version,
+          summary: 'Stateless JWT authentication service',
+          description:
+            'Sessions with rotating refresh tokens, and access tokens that any service verifies offline with the key set. ' +
+            'Errors are RFC 9457 problems; switch on `code`.',
+          license: { name: 'MIT', identifier: 'MIT' }
+        },
+        servers: [{ url: serverUrl, description: 'This installation' }],
+        tags: [
+          { name: 'accounts', description: 'Sign-up' },
+          { name: 'sessions', description: 'Sign-in, refresh, sign-out' },
+          { name: 'account', description: 'The own account and its devices' },
+          { name: 'administration', description: 'Other accounts; role `admin`' },
+          { name: 'discovery', description: 'For those who verify tokens' },
+          { name: 'operation', description: 'Probes and documentation' }
+        ],
+        components: {
+          securitySchemes: {
+            accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068, RFC 6750.' }
+          }
+        }
+      },
+      transform({ schema, url, route }) {
+        const requirement = route.config?.requirement
+        const security = requirement === undefined ? [] : [{ accessToken: [] }]
+        return { schema: { ...schema, security } as never, url }
+      }
+    })
+
+    app.decorate('openapi', () => {
+      const document = JSON.parse(JSON.stringify(app.swagger())) as {
+        components: { schemas?: Record<string, Json> }
+        paths: Json
+      }
+      const schemas: Record<string, Json> = {}
+      document.paths = hoist(document.paths, schemas)
+      document.components.schemas = Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1)))
+      return document as unknown as Record<string, unknown>
+    })
+  },
+  { name: 'openapi', fastify: '5.x' }
+)

@@ -1,0 +1,148 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Refusal, type RefusalCode, type Violation } from '../domain/refusal.js'
+import { catalogue } from '../schemas/problems.js'
+
+export interface ProblemsOptions {
+  /** Where the pages that explain the problems are. */
+  readonly baseUrl: string
+}
+
+/** Framework errors, by the framework's code or else by their status. */
+const faults: Record<string, RefusalCode> = {
+  FST_ERR_BAD_URL: 'request_malformed',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media_type_unsupported',
+  400: 'request_malformed',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  408: 'request_malformed',
+  413: 'payload_too_large',
+  414: 'request_malformed',
+  415: 'media_type_unsupported',
+  431: 'request_malformed',
+  503: 'service_unavailable'
+}
+
+interface SchemaError {
+  readonly instancePath: string
+  readonly keyword: string
+  readonly message?: string
+  readonly params: Record<string, unknown>
+}
+
+/** Escapes a member name for a JSON Pointer (RFC 6901 §3). */
+const escapeToken = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
+
+function toViolation(error: SchemaError): Violation {
+  const { params } = error
+  if (error.keyword === 'required') {
+    const pointer = `${error.instancePath}/${escapeToken(String(params.missingProperty))}`
+    return { pointer, code: 'required', detail: 'This member is required.' }
+  }
+  if (error.keyword === 'additionalProperties') {
+    const pointer = `${error.instancePath}/${escapeToken(String(params.additionalProperty))}`
+    return { pointer, code: 'unknown', detail: 'This member is not known here. Leave it out.' }
+  }
+  return { pointer: error.instancePath, code: error.keyword, detail: `It ${error.message ?? 'is not valid'}.` }
+}
+
+/** Errors of one member that say the same are told once; a `const` within a choice says less than the choice. */
+function toViolations(errors: readonly SchemaError[]): Violation[] {
+  const seen = new Map<string, Violation>()
+  for (const violation of errors.map(toViolation)) {
+    if (!seen.has(violation.pointer)) seen.set(violation.pointer, violation)
+  }
+  return [...seen.values()]
+}
+
+/** The challenges of RFC 6750 §3: none of an error where no credentials came, no word of what was in them. */
+function challengeOf(code: RefusalCode, status: number): string | undefined {
+  if (status === 403 && code === 'permission_denied') return 'Bearer realm="keyturn", error="insufficient_scope"'
+  if (status !== 401) return undefined
+  return code === 'token_invalid' || code === 'token_expired'
+    ? `Bearer realm="keyturn", error="invalid_token", error_description="${catalogue[code].title}"`
+    : 'Bearer realm="keyturn"'
+}
+
+/** The only place where a thrown thing becomes a response (RFC 9457). */
+export const problems = fp<ProblemsOptions>(
+  async (app, { baseUrl }) => {
+    function send(reply: FastifyReply, code: RefusalCode, refusal?: Refusal, detail?: string) {
+      const { status, title } = catalogue[code]
+      const challenge = challengeOf(code, status)
+      if (challenge !== undefined) reply.header('www-authenticate', challenge)
+      const retryAfter = refusal?.retryAfter ?? (status === 503 ? 1 : undefined)
+      if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
+      return reply
+        .code(status)
+        .header('cache-control', 'no-store')
+        .type('application/problem+json')
+        .serializer(JSON.stringify)
+        .send({
+          type: `${baseUrl}/problems/${code}`,
+          title,
+          status,
+          code,
+          ...(detail === undefined ? {} : { detail }),
+          ...(refusal?.errors === undefined ? {} : { errors: refusal.errors })
+        } as never)
+    }
+
+    app.setNotFoundHandler((request, reply) =>
+      send(reply, 'not_found', undefined, `No route for ${request.method} here.`)
+    )
+
+    app.setErrorHandler<FastifyError | Refusal>((error, request, reply) => {
+      if (error instanceof Refusal) {
+        const level = error.code === 'service_unavailable' ? 'warn' : 'info'
+        request.log[level]({ code: error.code, because: error.because }, 'refused')
+        return send(reply, error.code, error)
+      }
+      if (error.validation) {
+        const errors = toViolations(error.validation as unknown as SchemaError[])
+        // A wrong query is no member of a body; its pointer says where it is.
+        const errorsAt =
+          error.validationContext === 'querystring'
+            ? errors.map((e) => ({ ...e, pointer: `/query${e.pointer}` }))
+            : errors
+        return send(reply, 'validation_failed', new Refusal('validation_failed', { errors: errorsAt }))
+      }
+      const code = faults[error.code] ?? faults[error.statusCode ?? 500]
+      if (code !== undefined && (error.statusCode ?? 500) !== 500) {
+        request.log.info({ code, because: error.code }, 'refused')
+        return send(reply, code, undefined, hints[error.code])
+      }
+      request.log.error({ error: describe(error), code: error.code }, 'unexpected error')
+      return send(reply, 'internal_error')
+    })
+  },
+  { name: 'problems', fastify: '5.x' }
+)
+
+/** What to do about a request that the framework refused; its own words may repeat what was sent. */
+const hints: Record<string, string> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'Send the body as application/json.',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'A body may have 16 KiB.',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not valid JSON, or has a member named __proto__.',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty. Send a JSON object.',
+  FST_ERR_BAD_URL: 'The URL is not valid. Check its percent-encoding.'
+}
+
+/** The stack without the message's values: statements that failed may carry what a user typed. */
+function describe(error: Error): string {
+  const [, ...frames] = (error.stack ?? '').split('\n    at ')
+  return [error.name, ...frames.slice(0, 8)].join('\n    at ')
+}
+
+/** Answers what Fastify refuses before it has a route, in the same form. */
+export function frameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  request.log.info({ because: error.code }, 'refused')
+  const code = faults[error.code] ?? 'request_malformed'
+  const { status, title } = catalogue[code]
+  const detail = hints[error.code]
+  void reply
+    .code(status)
+    .type('application/problem+json')
+    .header('cache-control', 'no-store')
+    .send({ type: `/problems/${code}`, title, status, code, ...(detail === undefined ? {} : { detail }) } as never)
+}

@@ -1,0 +1,148 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import { Empty, problems } from '../schemas/common.js'
+import { SessionList, SessionParams } from '../schemas/sessions.js'
+import { AccountDeletion, Me, PasswordChange, ProfileChange, UserResponse } from '../schemas/users.js'
+import { noContent, toUser } from './wire.js'
+
+const routes: FastifyPluginAsyncTypebox = async (app) => {
+  const { flows } = app
+
+  app.get(
+    '/me',
+    {
+      schema: {
+        operationId: 'whoAmI',
+        summary: 'Who the access token speaks for',
+        description: 'Answered from the token alone, without the database.',
+        tags: ['account'],
+        response: { 200: Me, ...problems(400, 401) }
+      }
+    },
+    async ({ principal }, reply) =>
+      reply.header('cache-control', 'no-store').send({
+        id: principal.accountId,
+        session_id: principal.sessionId,
+        client_id: principal.clientId,
+        roles: [...principal.roles],
+        scope: [...principal.scopes].join(' '),
+        auth_time: principal.authenticatedAt.toISOString(),
+        amr: [...principal.amr],
+        acr: principal.acr,
+        expires_at: principal.expiresAt.toISOString()
+      })
+  )
+
+  app.get(
+    '/me/profile',
+    {
+      schema: {
+        operationId: 'readProfile',
+        summary: 'The own account as it is now',
+        tags: ['account'],
+        response: { 200: UserResponse, ...problems(400, 401, 404, 503) }
+      }
+    },
+    async ({ principal }) => ({ user: toUser(await flows.readProfile(principal.accountId)) })
+  )
+
+  app.patch(
+    '/me',
+    {
+      schema: {
+        operationId: 'changeProfile',
+        summary: 'Change the own username or email',
+        tags: ['account'],
+        body: ProfileChange,
+        response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
+      }
+    },
+    async ({ principal, body }) => {
+      const { current_password: currentPassword, ...names } = body
+      const changes = currentPassword === undefined ? names : { ...names, currentPassword }
+      return { user: toUser(await flows.changeProfile(principal.accountId, changes)) }
+    }
+  )
+
+  app.delete(
+    '/me',
+    {
+      schema: {
+        operationId: 'deleteAccount',
+        summary: 'Delete the own account',
+        tags: ['account'],
+        body: AccountDeletion,
+        response: { 204: Empty, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
+      }
+    },
+    async ({ principal, body }, reply) => {
+      await flows.deleteAccount(principal.accountId, body.current_password)
+      return noContent(reply)
+    }
+  )
+
+  app.post(
+    '/me/password',
+    {
+      schema: {
+        operationId: 'changePassword',
+        summary: 'Change the password, and end all other sessions',
+        tags: ['account'],
+        body: PasswordChange,
+        response: { 204: Empty, ...problems(400, 401, 403, 404, 413, 415, 503) }
+      }
+    },
+    async ({ principal, body }, reply) => {
+      await flows.changePassword(principal, body.current_password, body.new_password)
+      return noContent(reply)
+    }
+  )
+
+  app.get(
+    '/sessions',
+    {
+      schema: {
+        operationId: 'listSessions',
+        summary: 'The devices that are signed in',
+        tags: ['account'],
+        response: { 200: SessionList, ...problems(400, 401, 503) }
+      }
+    },
+    async ({ principal }) => ({
+      sessions: (await flows.listDevices(principal.accountId)).map((device) => ({
+        id: device.id,
+        user_agent: device.userAgent,
+        address: device.address,
+        created_at: device.createdAt.toISOString(),
+        last_used_at: device.lastUsedAt.toISOString(),
+        expires_at: device.expiresAt.toISOString(),
+        current: device.id === principal.sessionId
+      }))
+    })
+  )
+
+  app.delete(
+    '/sessions/:id',
+    {
+      schema: {
+        operationId: 'endSession',
+        summary: 'Sign one device out',
+        tags: ['account'],
+        params: SessionParams,
+        response: { 204: Empty, ...problems(400, 401, 404, 503) }
+      }
+    },
+    async ({ principal, params }, reply) => {
+      await flows.endOwn(principal.accountId, params.id)
+      return noContent(reply)
+    }
+  )
+}
+
+/** Depends on the guard: mounted in a scope without one, the service does not boot. */
+export const meRoutes = fp(routes, {
+  name: 'routes/me',
+  dependencies: ['flows', 'guard'],
+  encapsulate: true,
+  fastify: '5.x'
+})

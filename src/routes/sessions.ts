@@ -1,0 +1,145 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { bearerCredential } from '../domain/bearer.js'
+import { Refusal } from '../domain/refusal.js'
+import type { IssuedTokens } from '../flows/tokens.js'
+import { Empty, problems } from '../schemas/common.js'
+import { Credentials, RefreshRequest, Tokens } from '../schemas/sessions.js'
+import { noContent, toClient, toTokens } from './wire.js'
+
+type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query'> & { body: { refresh_token?: string } }
+
+const routes: FastifyPluginAsyncTypebox = async (app) => {
+  const { flows, refreshCookie } = app
+
+  function answer(reply: FastifyReply, issued: IssuedTokens) {
+    if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
+    return reply.header('cache-control', 'no-store').send(toTokens(issued))
+  }
+
+  /** The refresh token of a request and the way it came; a cookie counts only from a page that may send it. */
+  function presented(request: Presenting) {
+    const inCookie = refreshCookie.read(request)
+    const inBody = request.body.refresh_token
+    if (inCookie !== undefined && inBody !== undefined) {
+      throw new Refusal('request_malformed', { because: 'refresh token in the cookie and in the body' })
+    }
+    if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
+    if (inCookie === undefined) return undefined
+    refreshCookie.assertSameSite(request)
+    return { token: inCookie, transport: 'cookie' as const }
+  }
+
+  /** Nothing to send is sent as an empty body by some clients, as `{}` by others. */
+  const emptyBodyIsAllowed = async (request: FastifyRequest) => {
+    request.body ??= {}
+  }
+
+  app.post(
+    '/login',
+    {
+      schema: {
+        operationId: 'login',
+        summary: 'Begin a session with a password',
+        tags: ['sessions'],
+        body: Credentials,
+        response: { 200: Tokens, ...problems(400, 401, 403, 413, 415, 503) }
+      }
+    },
+    async (request, reply) => {
+      const { refresh_transport: transport = 'body', ...credentials } = request.body
+      if (transport === 'cookie') refreshCookie.assertSameSite(request)
+      return answer(reply, await flows.login(credentials, transport, toClient(request)))
+    }
+  )
+
+  app.post(
+    '/refresh',
+    {
+      preValidation: emptyBodyIsAllowed,
+      schema: {
+        operationId: 'refresh',
+        summary: 'Trade the refresh token for the next tokens',
+        description:
+          'Safe to repeat: the same token, sent again within the replay window, gets the same successor. ' +
+          '204 where there is no refresh token at all, so that a page may ask at every load.',
+        tags: ['sessions'],
+        body: RefreshRequest,
+        response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 503) }
+      }
+    },
+    async (request, reply) => {
+      const refresh = presented(request)
+      if (refresh === undefined) return noContent(reply)
+      return answer(reply, await flows.refresh(refresh.token, refresh.transport))
+    }
+  )
+
+  /** Ends what the request proves to be in, and answers 204 once it is over, whatever it was. */
+  async function leave(
+    request: Presenting,
+    reply: FastifyReply,
+    by: {
+      refreshToken: (token: string) => Promise<boolean>
+      accessToken: (who: { sessionId: string }) => Promise<unknown>
+    }
+  ) {
+    const refresh = presented(request)
+    if (refresh !== undefined) {
+      const over = await by.refreshToken(refresh.token)
+      if (over && refresh.transport === 'cookie') {
+        refreshCookie.clear(reply)
+        reply.header('clear-site-data', '"cache", "storage"')
+      }
+    } else {
+      const credential = bearerCredential(request.headers.authorization, request.query)
+      const who = credential.kind === 'token' ? await app.accessTokens.sessionOf(credential.token) : undefined
+      if (who !== undefined) await by.accessToken(who)
+    }
+    return noContent(reply)
+  }
+
+  const leaveSchema = {
+    tags: ['sessions'],
+    body: RefreshRequest,
+    response: { 204: Empty, ...problems(400, 403, 413, 415, 503) }
+  }
+
+  app.post(
+    '/logout',
+    {
+      preValidation: emptyBodyIsAllowed,
+      schema: {
+        ...leaveSchema,
+        operationId: 'logout',
+        summary: 'End the session',
+        description:
+          'By the refresh token in the cookie or the body, or by an access token, also an expired one. 204 also when ' +
+          'repeated. A cookie is cleared only once its session is over.'
+      }
+    },
+    (request, reply) =>
+      leave(request, reply, { refreshToken: flows.logout, accessToken: (who) => flows.endOne(who.sessionId) })
+  )
+
+  app.post(
+    '/logout/all',
+    {
+      preValidation: emptyBodyIsAllowed,
+      schema: { ...leaveSchema, operationId: 'logoutAll', summary: 'End all sessions of the account' }
+    },
+    (request, reply) =>
+      leave(request, reply, {
+        refreshToken: flows.logoutAllByRefreshToken,
+        accessToken: (who) => flows.logoutAllBySession(who.sessionId)
+      })
+  )
+}
+
+export const sessionRoutes = fp(routes, {
+  name: 'routes/sessions',
+  dependencies: ['flows', 'refresh-cookie', 'access-tokens'],
+  encapsulate: true,
+  fastify: '5.x'
+})

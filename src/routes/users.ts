@@ -1,0 +1,132 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import { problems } from '../schemas/common.js'
+import { EndedCount } from '../schemas/sessions.js'
+import {
+  Invitation,
+  InvitationRequest,
+  NewUser,
+  RolesChange,
+  UserPage,
+  UserParams,
+  UserQuery,
+  UserResponse
+} from '../schemas/users.js'
+import { toUser } from './wire.js'
+
+const week = 604_800
+
+const routes: FastifyPluginAsyncTypebox = async (app) => {
+  const { flows } = app
+  const tags = ['administration']
+
+  app.get(
+    '/users',
+    {
+      schema: {
+        operationId: 'listUsers',
+        summary: 'List and search accounts, oldest first',
+        tags,
+        querystring: UserQuery,
+        response: { 200: UserPage, ...problems(400, 401, 403, 503) }
+      }
+    },
+    async ({ query }) => {
+      const page = await flows.listUsers({ cursor: query.cursor, search: query.q, limit: Number(query.limit ?? 50) })
+      return { users: page.users.map(toUser), ...(page.next === undefined ? {} : { next_cursor: page.next }) }
+    }
+  )
+
+  app.post(
+    '/users',
+    {
+      schema: {
+        operationId: 'createUser',
+        summary: 'Make an account for somebody',
+        tags,
+        body: NewUser,
+        response: { 201: UserResponse, ...problems(400, 401, 403, 409, 413, 415, 503) }
+      }
+    },
+    async ({ body }, reply) => reply.code(201).send({ user: toUser(await flows.createAccount(body)) })
+  )
+
+  const one = { tags, params: UserParams, response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 503) } }
+
+  app.get(
+    '/users/:id',
+    { schema: { ...one, operationId: 'readUser', summary: 'One account' } },
+    async ({ params }) => ({ user: toUser(await flows.readUser(params.id)) })
+  )
+
+  app.post(
+    '/users/:id/disable',
+    { schema: { ...one, operationId: 'disableUser', summary: 'Disable an account, and end its sessions' } },
+    async ({ params }) => ({ user: toUser(await flows.disableUser(params.id)) })
+  )
+
+  app.post(
+    '/users/:id/enable',
+    { schema: { ...one, operationId: 'enableUser', summary: 'Enable an account again' } },
+    async ({ params }) => ({ user: toUser(await flows.enableUser(params.id)) })
+  )
+
+  app.put(
+    '/users/:id/roles',
+    {
+      schema: {
+        tags,
+        params: UserParams,
+        operationId: 'setUserRoles',
+        summary: 'Replace the roles of an account',
+        description: 'New tokens have them at once; a client gets one by refreshing.',
+        body: RolesChange,
+        response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
+      }
+    },
+    async ({ params, body }) => ({ user: toUser(await flows.setUserRoles(params.id, body.roles)) })
+  )
+
+  app.delete(
+    '/users/:id/sessions',
+    {
+      schema: {
+        tags,
+        params: UserParams,
+        operationId: 'endUserSessions',
+        summary: 'End all sessions of an account',
+        response: { 200: EndedCount, ...problems(400, 401, 403, 404, 503) }
+      }
+    },
+    async ({ params }) => ({ ended: await flows.endUserSessions(params.id) })
+  )
+
+  app.post(
+    '/invitations',
+    {
+      schema: {
+        tags,
+        operationId: 'invite',
+        summary: 'Make an invitation, good for one registration',
+        body: InvitationRequest,
+        response: { 201: Invitation, ...problems(400, 401, 403, 413, 415, 503) }
+      }
+    },
+    async ({ principal, body }, reply) => {
+      const made = await flows.invite({
+        roles: body.roles ?? [],
+        lifetime: (body.expires_in ?? week) * 1000,
+        createdBy: principal.accountId
+      })
+      return reply.code(201).send({ invitation: made.token, expires_at: made.expiresAt.toISOString() })
+    }
+  )
+}
+
+/** Mounted behind the guard that demands the role `admin`. */
+export const userRoutes = fp(routes, {
+  name: 'routes/users',
+  dependencies: ['flows', 'guard'],
+  encapsulate: true,
+  fastify: '5.x'
+})

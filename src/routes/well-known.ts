@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { joseAlgorithm } from '../domain/key-ring.js'
+import { Empty } from '../schemas/common.js'
+import { Jwks, Metadata } from '../schemas/metadata.js'
+
+export interface WellKnownOptions {
+  readonly issuer: string
+  /** Seconds that a verifier may keep the key set. */
+  readonly maxAge: number
+}
+
+const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer, maxAge }) => {
+  /** Whoever verifies tokens may read these, from any origin, and keep them through an outage. */
+  function send(request: Pick<FastifyRequest, 'headers'>, reply: FastifyReply, body: unknown, type: string): never {
+    const text = JSON.stringify(body)
+    const etag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`
+    reply
+      .header('cache-control', `public, max-age=${maxAge}, stale-while-revalidate=600, stale-if-error=86400`)
+      .header('etag', etag)
+      .header('access-control-allow-origin', '*')
+      .header('cross-origin-resource-policy', 'cross-origin')
+    const known = request.headers['if-none-match']
+    if (known?.split(',').some((one) => one.trim().replace(/^W\//, '') === etag || one.trim() === '*')) {
+      return reply.code(304).send() as never
+    }
+    return reply.type(type).serializer(String).send(text) as never
+  }
+
+  const schema = (operationId: string, summary: string, body: typeof Jwks | typeof Metadata) => ({
+    operationId,
+    summary,
+    tags: ['discovery'],
+    response: { 200: body, 304: Empty }
+  })
+
+  app.get(
+    '/jwks.json',
+    { schema: schema('readKeySet', 'The public keys that verify access tokens', Jwks) },
+    async (request, reply) =>
+      send(request, reply, { keys: app.keys.published().map(({ publicJwk }) => publicJwk) }, 'application/jwk-set+json')
+  )
+
+  /** Made from the configuration, never from the Host header (RFC 8414 §3). */
+  const metadata = () => ({
+    issuer,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    service_documentation: `${issuer}/docs`,
+    // Sign-in is by this service's own endpoints: no grant is offered here, and the defaults would claim two.
+    grant_types_supported: [],
+    response_types_supported: [],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: [
+      ...new Set(app.keys.published().map(({ algorithm }) => joseAlgorithm(algorithm)))
+    ],
+    refresh_token_expiration_types_supported: ['authorization', 'token_timeout']
+  })
+
+  for (const [path, operationId, summary] of [
+    ['/oauth-authorization-server', 'readAuthorizationServerMetadata', 'Where everything is (RFC 8414)'],
+    ['/openid-configuration', 'readOpenidConfiguration', 'The same, where OpenID Connect libraries look for it']
+  ] as const) {
+    app.get(path, { schema: schema(operationId, summary, Metadata) }, async (request, reply) =>
+      send(request, reply, metadata(), 'application/json; charset=utf-8')
+    )
+  }
+}
+
+export const wellKnownRoutes = fp(routes, {
+  name: 'routes/well-known',
+  dependencies: ['keys'],
+  encapsulate: true,
+  fastify: '5.x'
+})

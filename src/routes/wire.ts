@@ -1,0 +1,43 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Client } from '../flows/flow.js'
+import type { IssuedTokens } from '../flows/tokens.js'
+import type { Account } from '../storage/accounts.js'
+
+/** What is said on the wire, in snake_case, out of what the flows answer. */
+
+export function toUser(account: Account) {
+  return {
+    id: account.id,
+    username: account.username,
+    email: account.email,
+    email_verified: account.emailVerifiedAt !== null,
+    roles: [...account.roles],
+    disabled: account.disabledAt !== null,
+    created_at: account.createdAt.toISOString(),
+    last_login_at: account.lastLoginAt?.toISOString() ?? null
+  }
+}
+
+/** The tokens; the refresh token only where it travels in bodies. */
+export function toTokens(issued: IssuedTokens) {
+  return {
+    access_token: issued.accessToken,
+    token_type: 'Bearer' as const,
+    expires_in: issued.expiresIn,
+    ...(issued.transport === 'body' ? { refresh_token: issued.refreshToken } : {}),
+    refresh_token_timeout: issued.refreshTokenTimeout,
+    authorization_expires_in: issued.authorizationExpiresIn,
+    user: toUser(issued.account)
+  }
+}
+
+/** Who signs in, for the list of devices: what the browser says of itself, without what no terminal should print. */
+export function toClient(request: FastifyRequest): Client {
+  const agent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '').slice(0, 256)
+  return { userAgent: agent || null, address: request.ip.replace(/%.*$/, '') || null }
+}
+
+/** 204: done, and nothing to say. A body of null would be sent as the word. */
+export function noContent(reply: FastifyReply): never {
+  return reply.code(204).header('cache-control', 'no-store').send() as never
+}

@@ -1,0 +1,360 @@
+import { readFileSync } from 'node:fs'
+import { BlockList, isIP } from 'node:net'
+import { refusalOfOrigin } from './domain/origin.js'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** One setting: this list is the schema, `.env.example` and the documentation's table. */
+interface Setting<T> {
+  readonly help: string
+  /** The default as a person would write it; undefined where there is none. */
+  readonly fallback?: string
+  /** What stands in the list where the default follows from something else. */
+  readonly fallbackNote?: string
+  /** Never printed, and also read from the file that `<NAME>_FILE` names. */
+  readonly secret?: boolean
+  readonly example?: string
+  /** Throws an Error that says what the value must be. */
+  parse(text: string): T
+}
+
+const must = (what: string): never => {
+  throw new Error(`must be ${what}`)
+}
+
+const text = (text: string) => (text.trim() === '' ? must('a text') : text)
+
+const integer = (from: number, to: number) => (text: string) => {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+  return value >= from && value <= to ? value : must(`a whole number from ${from} to ${to}`)
+}
+
+const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** A duration such as 10m, in milliseconds. */
+const duration = (from: string, to: string) => {
+  const read = (text: string) => {
+    const match = /^(\d{1,9})(s|m|h|d)$/.exec(text)
+    return match ? Number(match[1]) * units[match[2]!]! * 1000 : Number.NaN
+  }
+  return (text: string) => {
+    const value = read(text)
+    return value >= read(from) && value <= read(to)
+      ? value
+      : must(`a duration from ${from} to ${to}, such as 90s, 10m, 12h or 30d`)
+  }
+}
+
+const oneOf =
+  <const T extends string>(...values: T[]) =>
+  (text: string) =>
+    values.find((value) => value === text) ?? must(`one of ${values.join(', ')}`)
+
+const flag = (text: string) =>
+  text === 'true' || text === 'on' ? true : text === 'false' || text === 'off' ? false : must('true or false')
+
+const list =
+  <T>(parse: (item: string) => T) =>
+  (text: string): T[] =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '')
+      .map(parse)
+
+function origin(text: string): string {
+  const because = refusalOfOrigin(text)
+  return because === null ? text : must(because)
+}
+
+function issuer(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) must('an http or https URL')
+  if (url!.search !== '' || url!.hash !== '' || url!.username !== '') must('a URL without query, fragment and user')
+  if (text.endsWith('/')) must('written without a slash at its end: verifiers compare it letter by letter')
+  return text
+}
+
+function network(text: string): string {
+  const [address = '', prefix] = text.split('/')
+  const family = isIP(address)
+  if (family === 0) must('an address or a network such as 10.0.0.0/8')
+  if (prefix !== undefined) {
+    if (!/^\d{1,3}$/.test(prefix)) must('a network such as 10.0.0.0/8')
+    try {
+      new BlockList().addSubnet(address, Number(prefix), family === 6 ? 'ipv6' : 'ipv4')
+    } catch {
+      must('a network such as 10.0.0.0/8')
+    }
+  }
+  return text
+}
+
+function databaseUrl(text: string): string {
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text)
+    ? text
+    : must('a URL such as postgres://user:password@host:5432/database')
+}
+
+function masterKey(text: string): Buffer {
+  const key = Buffer.from(text.trim(), 'base64')
+  if (key.length !== 32) must('32 random bytes in base64: make one with `openssl rand -base64 32`')
+  if (new Set(key).size < 8) must('random: make one with `openssl rand -base64 32`')
+  return key
+}
+
+const define = <T>(setting: Setting<T>) => setting
+
+export const definitions = {
+  NODE_ENV: define({
+    help: '`production` refuses to start with unsafe settings.',
+    fallback: 'development',
+    parse: text
+  }),
+  DATABASE_URL: define({
+    help: 'Postgres 13 or newer. Without it the embedded Postgres is used.',
+    secret: true,
+    example: 'postgres://keyturn:password@localhost:5432/keyturn',
+    parse: databaseUrl
+  }),
+  HOST: define({ help: 'Address to listen on; 0.0.0.0 or :: for all.', fallback: '127.0.0.1', parse: text }),
+  PORT: define({ help: 'Port to listen on.', fallback: '3000', parse: integer(0, 65_535) }),
+  LOG_LEVEL: define({
+    help: 'How much is logged, as JSON lines on standard output.',
+    fallback: 'info',
+    parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
+  }),
+  AUTH_DATA_DIR: define({
+    help: 'Folder of the embedded database and of the master key that was made for it.',
+    fallback: '.keyturn',
+    parse: text
+  }),
+  AUTH_MASTER_KEY: define({
+    help: 'Seals the signing keys and authenticates refresh tokens; 32 random bytes in base64, the same on every replica. Without it one is made and kept in AUTH_DATA_DIR (not in production). Losing it ends every session.',
+    secret: true,
+    parse: masterKey
+  }),
+  AUTH_ISSUER: define({
+    help: 'Address at which clients reach this service: `iss` of every token, letter by letter.',
+    fallbackNote: 'http://localhost:PORT',
+    example: 'https://auth.example.com',
+    parse: issuer
+  }),
+  AUTH_AUDIENCE: define({
+    help: 'Comma-separated `aud` of access tokens: the services that may accept them.',
+    fallback: 'api',
+    parse: (value: string) => {
+      const audience = list(text)(value)
+      return audience.length > 0 ? audience : must('at least one name')
+    }
+  }),
+  AUTH_CLIENT_ID: define({
+    help: '`client_id` of tokens from this service’s own sign-in.',
+    fallback: 'web',
+    parse: text
+  }),
+  AUTH_ALLOWED_ORIGINS: define({
+    help: 'Comma-separated origins of pages that may call with cookies, besides the issuer’s own.',
+    fallback: '',
+    example: 'https://app.example.com',
+    parse: list(origin)
+  }),
+  AUTH_TRUSTED_PROXIES: define({
+    help: 'Comma-separated addresses and networks of proxies whose X-Forwarded-For counts. Without it no such header counts.',
+    fallback: '',
+    example: '10.0.0.0/8',
+    parse: list(network)
+  }),
+  AUTH_ACCESS_TTL: define({
+    help: 'Life of an access token, shortened by a random 0 to 5 %.',
+    fallback: '10m',
+    parse: duration('30s', '1h')
+  }),
+  AUTH_REFRESH_IDLE_TTL: define({
+    help: 'A session ends when it was not refreshed for this long.',
+    fallback: '14d',
+    parse: duration('1m', '365d')
+  }),
+  AUTH_SESSION_TTL: define({
+    help: 'A session ends this long after its sign-in, whatever happens in between.',
+    fallback: '30d',
+    parse: duration('1m', '3650d')
+  }),
+  AUTH_REFRESH_REPLAY_WINDOW: define({
+    help: 'For so long a refresh token that was just used gets the very same successor again: tabs race, answers get lost.',
+    fallback: '30s',
+    parse: duration('0s', '10m')
+  }),
+  AUTH_REFRESH_LOST_RESPONSE: define({
+    help: '`recover`: in a cookie, a refresh token whose successor was never used is honoured however late. `strict`: only within the replay window.',
+    fallback: 'recover',
+    parse: oneOf('recover', 'strict')
+  }),
+  AUTH_SIGNING_ALGORITHM: define({
+    help: 'How access tokens are signed: ES256, Ed25519 (`EdDSA` in the header), RS256 or PS256 (3072 bits). A change takes effect once verifiers can know the new key.',
+    fallback: 'ES256',
+    parse: oneOf('ES256', 'Ed25519', 'RS256', 'PS256')
+  }),
+  AUTH_JWKS_MAX_AGE: define({
+    help: 'How long verifiers may keep the key set.',
+    fallback: '5m',
+    parse: duration('10s', '1d')
+  }),
+  AUTH_SIGN_UP: define({
+    help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody (`closed`).',
+    fallback: 'open',
+    parse: oneOf('open', 'closed', 'invitation')
+  }),
+  AUTH_PASSWORD_MIN_LENGTH: define({
+    help: 'Characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor).',
+    fallback: '15',
+    parse: integer(8, 64)
+  }),
+  AUTH_HASH_MEMORY: define({ help: 'argon2id memory in KiB.', fallback: '19456', parse: integer(8, 1_048_576) }),
+  AUTH_HASH_ITERATIONS: define({ help: 'argon2id passes.', fallback: '2', parse: integer(1, 100) }),
+  AUTH_HASH_CONCURRENCY: define({
+    help: 'Passwords hashed at a time; each takes AUTH_HASH_MEMORY.',
+    fallbackNote: 'number of cores',
+    parse: integer(1, 256)
+  }),
+  AUTH_HASH_QUEUE: define({
+    help: 'Passwords that may wait to be hashed; the next sign-in is answered 503 with Retry-After.',
+    fallback: '100',
+    parse: integer(0, 100_000)
+  }),
+  AUTH_DATABASE_POOL_SIZE: define({ help: 'Connections to Postgres.', fallback: '10', parse: integer(1, 500) }),
+  AUTH_DATABASE_TIMEOUT: define({
+    help: 'Milliseconds that a connection, a statement and a lock may take.',
+    fallback: '1000',
+    parse: integer(50, 60_000)
+  }),
+  AUTH_MIGRATE_ON_START: define({
+    help: 'Whether `serve` applies migrations. Otherwise run `keyturn migrate up` first.',
+    fallbackNote: 'true, in production false',
+    parse: flag
+  }),
+  AUTH_DOCS: define({ help: 'Whether /docs shows the interface.', fallback: 'true', parse: flag }),
+  AUTH_PRINT_SETUP_LINK: define({
+    help: 'Whether a start without an administrator prints a link to make the first one.',
+    fallbackNote: 'true, in production false',
+    parse: flag
+  }),
+  AUTH_BOOTSTRAP_ADMIN_USERNAME: define({ help: 'Made an administrator at a start without one.', parse: text }),
+  AUTH_BOOTSTRAP_ADMIN_EMAIL: define({ help: 'Email of that administrator.', parse: text }),
+  AUTH_BOOTSTRAP_ADMIN_PASSWORD: define({ help: 'Password of that administrator.', secret: true, parse: text })
+}
+
+type Definitions = typeof definitions
+type Value<D> = D extends Setting<infer T> ? T : never
+/** Settings without a default, which may be missing. */
+type Optional =
+  | 'DATABASE_URL'
+  | 'AUTH_MASTER_KEY'
+  | 'AUTH_ISSUER'
+  | 'AUTH_HASH_CONCURRENCY'
+  | 'AUTH_MIGRATE_ON_START'
+  | 'AUTH_PRINT_SETUP_LINK'
+  | 'AUTH_BOOTSTRAP_ADMIN_USERNAME'
+  | 'AUTH_BOOTSTRAP_ADMIN_EMAIL'
+  | 'AUTH_BOOTSTRAP_ADMIN_PASSWORD'
+
+export type Settings = {
+  readonly [K in keyof Definitions]: K extends Optional ? Value<Definitions[K]> | undefined : Value<Definitions[K]>
+}
+
+/** A setting's text from its variable, or from the file that its `_FILE` variable names. */
+function textOf(name: string, setting: Setting<unknown>, environment: Environment): string | undefined {
+  const direct = environment[name]
+  const file = setting.secret ? environment[`${name}_FILE`] : undefined
+  if (file === undefined || file === '') return direct === '' ? undefined : direct
+  if (direct !== undefined && direct !== '') throw new Error(`and ${name}_FILE are both set: keep one`)
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new Error(`cannot be read from ${file} (${(error as NodeJS.ErrnoException).code}), which ${name}_FILE names`)
+  }
+  if (content === '') throw new Error(`is empty in ${file}, which ${name}_FILE names`)
+  return content
+}
+
+/** How many letters to change to come from one to the other. */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, at) => at)
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= to.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1))
+    }
+    row = next
+  }
+  return row[to.length]!
+}
+
+/** Variables that look like ours and are not: a misspelt setting would otherwise silently keep its default. */
+function unknownFaults(environment: Environment): string[] {
+  const names = Object.keys(definitions)
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('AUTH_') && !names.includes(name))
+    .filter(
+      (name) =>
+        !(name.endsWith('_FILE') && (definitions as Record<string, Setting<unknown>>)[name.slice(0, -5)]?.secret)
+    )
+    .map((name) => {
+      const nearest = names.toSorted((a, b) => distance(name, a) - distance(name, b))[0]!
+      const hint = distance(name, nearest) <= 4 ? ` Did you mean ${nearest}?` : ''
+      return `${name} is not a setting of Keyturn.${hint}`
+    })
+}
+
+/** Reads every setting, and says of each wrong one what it must be. A secret's value is never repeated. */
+export function readSettings(environment: Environment): { settings: Settings; faults: string[] } {
+  const faults = unknownFaults(environment)
+  const settings: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(definitions) as [string, Setting<unknown>][]) {
+    let value: string | undefined
+    try {
+      value = textOf(name, setting, environment) ?? setting.fallback
+      settings[name] =
+        value === undefined
+          ? undefined
+          : value === '' && setting.fallback === ''
+            ? setting.parse('')
+            : setting.parse(value)
+    } catch (error) {
+      const shown = setting.secret || value === undefined ? '' : ` (it is ${JSON.stringify(value)})`
+      faults.push(`${name} ${(error as Error).message}${shown}.`)
+    }
+  }
+  return { settings: settings as Settings, faults }
+}
+
+/** The text of `.env.example`: every setting with its default. */
+export function exampleEnvironment(): string {
+  const blocks = (Object.entries(definitions) as [string, Setting<unknown>][]).map(([name, setting]) => {
+    const notes = [setting.help]
+    if (setting.secret) notes.push(`Also as ${name}_FILE.`)
+    if (setting.fallbackNote !== undefined) notes.push(`Default: ${setting.fallbackNote}.`)
+    return `# ${notes.join(' ')}\n#${name}=${setting.fallback || setting.example || ''}`
+  })
+  return `# Every setting of Keyturn with its default. None is needed to start.\n\n${blocks.join('\n\n')}\n`
+}
+
+/** The settings as they are in force, secrets left out. */
+export function describeSettings(
+  environment: Environment,
+  settings: Settings
+): Array<{ name: string; value: string; source: string }> {
+  return (Object.entries(definitions) as [keyof Settings, Setting<unknown>][]).map(([name, setting]) => {
+    const fromFile = setting.secret && environment[`${name}_FILE`]
+    const source = fromFile ? 'file' : environment[name] ? 'environment' : 'default'
+    const value = settings[name]
+    const shown =
+      value === undefined
+        ? (setting.fallbackNote ?? '')
+        : setting.secret
+          ? '(secret)'
+          : environment[name] || setting.fallback || String(value)
+    return { name, value: shown, source }
+  })
+}
