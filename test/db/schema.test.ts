@@ -1,0 +1,137 @@
+import { readFile } from 'node:fs/promises'
+import { sql } from 'kysely'
+import t from 'tap'
+import { describeSchema } from '../../db/describe-schema.js'
+import { migrateUp, migrationNames, migrationStatus } from '../../db/migrate.js'
+import { openDatabase } from '../../src/plugins/database.js'
+import type { Tables } from '../../src/storage/tables.js'
+import { emptyDatabase, freshDatabase } from '../support/postgres.js'
+
+const open = (url: string) => openDatabase({ url, poolSize: 2, timeout: 5_000 }, () => {})
+
+/** Held at both ends: the compiler checks it against Tables, the test against Postgres. */
+const columns = {
+  account: {
+    id: 'uuid',
+    username: 'text',
+    username_key: 'text',
+    email: 'text?',
+    email_key: 'text?',
+    email_verified_at: 'timestamptz?',
+    password_hash: 'text?',
+    password_changed_at: 'timestamptz?',
+    roles: '_text',
+    disabled_at: 'timestamptz?',
+    created_at: 'timestamptz',
+    last_login_at: 'timestamptz?'
+  },
+  session: {
+    id: 'uuid',
+    account_id: 'uuid',
+    generation: 'int8',
+    transport: 'text',
+    client_id: 'text',
+    scope: 'text',
+    amr: '_text',
+    acr: 'text',
+    user_agent: 'text?',
+    address: 'inet?',
+    created_at: 'timestamptz',
+    rotated_at: 'timestamptz',
+    idle_expires_at: 'timestamptz',
+    expires_at: 'timestamptz',
+    ended_at: 'timestamptz?',
+    ended_because: 'text?'
+  },
+  signing_key: {
+    kid: 'text',
+    algorithm: 'text',
+    public_jwk: 'jsonb',
+    sealed_private_key: 'bytea',
+    created_at: 'timestamptz',
+    signs_from: 'timestamptz',
+    gone_at: 'timestamptz?'
+  },
+  invitation: {
+    digest: 'bytea',
+    roles: '_text',
+    is_setup: 'bool',
+    created_by: 'uuid?',
+    created_at: 'timestamptz',
+    expires_at: 'timestamptz',
+    used_at: 'timestamptz?',
+    used_by: 'uuid?'
+  }
+} satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
+
+t.test('tables.ts says what Postgres has', async (t) => {
+  const db = open((await freshDatabase(t)).url)
+  t.teardown(() => db.destroy())
+  const tables = (await db.introspection.getTables()).filter(({ name }) => !name.startsWith('migration'))
+  const actual = Object.fromEntries(
+    tables.map((table) => [
+      table.name,
+      Object.fromEntries(table.columns.map((column) => [column.name, column.dataType + (column.isNullable ? '?' : '')]))
+    ])
+  )
+  t.same(actual, columns)
+})
+
+t.test('schema.sql is what the migrations make', async (t) => {
+  const { url } = await freshDatabase(t)
+  const committed = await readFile(new URL('../../db/schema.sql', import.meta.url), 'utf8')
+  t.equal(await describeSchema(url), committed, 'run `npm run schema` and commit the result')
+})
+
+t.test('twenty processes that migrate at once do it once', async (t) => {
+  const { url } = await emptyDatabase(t)
+  const applied = await Promise.all(Array.from({ length: 20 }, () => migrateUp(url)))
+  t.same(
+    applied.filter((names) => names.length > 0),
+    [await migrationNames()]
+  )
+  t.same(await migrateUp(url), [], 'a second time there is nothing to do')
+  t.ok((await migrationStatus(url)).every(({ appliedAt }) => appliedAt !== null))
+})
+
+t.test('the invariants are constraints', async (t) => {
+  const db = open((await freshDatabase(t)).url)
+  t.teardown(() => db.destroy())
+  const account = `insert into account (id, username, username_key, created_at) values`
+  const id = '00000000-0000-4000-8000-000000000001'
+  await sql.raw(`${account} ('${id}', 'a', 'a', now())`).execute(db)
+  const session = (extra: string) =>
+    `insert into session (id, account_id, transport, client_id, amr, acr, created_at, rotated_at, idle_expires_at, expires_at)
+     select gen_random_uuid(), '${id}', 'body', 'web', '{}', '', now(), now(), now() + '1 h', now() + '2 h' ${extra}`
+  const refused: Array<[string, string]> = [
+    ['a name twice', `${account} (gen_random_uuid(), 'A', 'a', now())`],
+    [
+      'an address without its key',
+      `insert into account (id, username, username_key, email, created_at) values (gen_random_uuid(), 'b', 'b', 'b@c', now())`
+    ],
+    [
+      'a password that is not a hash',
+      `insert into account (id, username, username_key, password_hash, password_changed_at, created_at) values (gen_random_uuid(), 'b', 'b', 'plain', now(), now())`
+    ],
+    ['a session without its account', session('').replace(id, '00000000-0000-4000-8000-000000000002')],
+    ['a session that outlives its end', session('').replace("now() + '1 h'", "now() + '3 h'")],
+    ['an end without a reason', `update session set ended_at = now()`],
+    ['a reason that nobody knows', `update session set ended_at = now(), ended_because = 'whim'`],
+    [
+      'a private key among public ones',
+      `insert into signing_key values (repeat('k', 43), 'ES256', '{"d": 1}', '', now(), now(), null)`
+    ]
+  ]
+  await sql.raw(session('')).execute(db)
+  for (const [title, statement] of refused) await t.rejects(sql.raw(statement).execute(db), { code: /^23/ }, title)
+})
+
+t.test('rotation updates a session within its page', async (t) => {
+  const db = open((await freshDatabase(t)).url)
+  t.teardown(() => db.destroy())
+  const { rows } = await sql<{ indexed: string[] }>`
+    select array_agg(distinct a.attname::text order by a.attname::text) as indexed
+    from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = 'session'::regclass`.execute(db)
+  t.same(rows[0]?.indexed, ['account_id', 'expires_at', 'id'], 'no index on what a rotation changes')
+})
