@@ -31,8 +31,12 @@ async function withMigrator<T>(url: string, work: (migrator: Migrator, db: Kysel
     connectionString: url,
     max: 1,
     connectionTimeoutMillis: 10_000,
-    application_name: 'keyturn migrate'
-  })
+    application_name: 'keyturn migrate',
+    // Others who migrate at the same time are waited for; a table that is in use is not, for ever.
+    onConnect: async (client: pg.ClientBase) => {
+      await client.query("set lock_timeout = '60s'; set statement_timeout = '10min'")
+    }
+  } as pg.PoolConfig)
   pool.on('error', () => {})
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   const migrator = new Migrator({

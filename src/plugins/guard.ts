@@ -29,7 +29,9 @@ export const guard = fp<GuardOptions>(
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, requirement: options.require }
     })
-    scope.addHook('preParsing', async (request) => {
+    scope.addHook('preParsing', async (request, reply) => {
+      // What one person is told is for nobody's cache.
+      reply.header('cache-control', 'no-store')
       const credential = bearerCredential(request.headers.authorization, request.query)
       if (credential.kind !== 'token') throw new Refusal(refusals[credential.kind], { because: credential.kind })
       const principal = await scope.accessTokens.authenticate(credential.token)

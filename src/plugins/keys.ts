@@ -32,9 +32,6 @@ export interface Keys {
   states(): ReadonlyMap<string, KeyState>
   /** Makes the next key; it signs once every verifier can know it. Where there is a next one already, that one. */
   rotate(): Promise<RingKey>
-  reload(): Promise<void>
-  /** Instant of the newest change of the set, for caches. */
-  readonly changedAt: Date
 }
 
 declare module 'fastify' {
@@ -57,7 +54,6 @@ export interface KeysOptions {
 export const keys = fp<KeysOptions>(
   async (app, options) => {
     const ring = new Map<string, RingKey>()
-    let changedAt = new Date(0)
     let lookedAt = 0
     let reloading: Promise<void> | undefined
 
@@ -76,7 +72,6 @@ export const keys = fp<KeysOptions>(
         const engine = known ?? (await makeEngine({ kid: key.kid, algorithm, privateKey, publicJwk: key.publicJwk }))
         const { sealedPrivateKey: _, ...rest } = key
         ring.set(key.kid, { ...rest, algorithm, sign: engine.sign, verify: engine.verify })
-        changedAt = options.clock()
       }
       const kids = new Set(stored.map(({ kid }) => kid))
       for (const kid of ring.keys()) {
@@ -136,10 +131,6 @@ export const keys = fp<KeysOptions>(
       async rotate() {
         await make((existing, now) => (existing.some(({ signsFrom }) => signsFrom > now) ? null : 'ahead'))
         return alive().at(-1)!
-      },
-      reload,
-      get changedAt() {
-        return changedAt
       }
     } satisfies Keys)
 

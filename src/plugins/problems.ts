@@ -52,7 +52,7 @@ function toViolations(errors: readonly SchemaError[]): Violation[] {
   for (const violation of errors.map(toViolation)) {
     if (!seen.has(violation.pointer)) seen.set(violation.pointer, violation)
   }
-  return [...seen.values()]
+  return [...seen.values()].slice(0, 20)
 }
 
 /** The challenges of RFC 6750 §3: none of an error where no credentials came, no word of what was in them. */
@@ -88,9 +88,19 @@ export const problems = fp<ProblemsOptions>(
         } as never)
     }
 
-    app.setNotFoundHandler((request, reply) =>
-      send(reply, 'not_found', undefined, `No route for ${request.method} here.`)
-    )
+    const routes: Array<{ path: RegExp; method: string }> = []
+    app.addHook('onRoute', ({ url, method }) => {
+      const path = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:\w+/g, '[^/]+')}$`)
+      for (const one of [method].flat()) routes.push({ path, method: one })
+    })
+
+    app.setNotFoundHandler((request, reply) => {
+      const [path = ''] = request.url.split('?')
+      const allowed = [...new Set(routes.filter((route) => route.path.test(path)).map(({ method }) => method))]
+      if (allowed.length === 0) return send(reply, 'not_found')
+      reply.header('allow', allowed.join(', '))
+      return send(reply, 'method_not_allowed')
+    })
 
     app.setErrorHandler<FastifyError | Refusal>((error, request, reply) => {
       if (error instanceof Refusal) {

@@ -20,7 +20,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async ({ principal }, reply) =>
-      reply.header('cache-control', 'no-store').send({
+      reply.send({
         id: principal.accountId,
         session_id: principal.sessionId,
         client_id: principal.clientId,

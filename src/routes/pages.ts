@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import { Refusal, refusalCodes } from '../domain/refusal.js'
-import { problems } from '../schemas/common.js'
+import { Html, problems } from '../schemas/common.js'
 import { explanationOf, ProblemExplanation, ProblemParams } from '../schemas/problems.js'
 
 /** Pages for people: no inline script or style, nothing from another origin. */
@@ -23,6 +23,11 @@ const read = (file: string) => readFileSync(new URL(file, assets), 'utf8')
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => escapes[character]!)
+
+const explanation = {
+  description: 'For programs, and for people.',
+  content: { 'application/json': { schema: ProblemExplanation }, 'text/html': { schema: Html } }
+}
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const layout = read('layout.html')
@@ -71,7 +76,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'A page for browsers; JSON for whoever asks with `Accept: application/json`.',
         tags: ['operation'],
         params: ProblemParams,
-        response: { 200: ProblemExplanation, ...problems(404) }
+        response: { 200: explanation, ...problems(404) }
       }
     },
     async (request, reply) => {

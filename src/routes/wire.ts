@@ -34,7 +34,9 @@ export function toTokens(issued: IssuedTokens) {
 /** Who signs in, for the list of devices: what the browser says of itself, without what no terminal should print. */
 export function toClient(request: FastifyRequest): Client {
   const agent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '').slice(0, 256)
-  return { userAgent: agent || null, address: request.ip.replace(/%.*$/, '') || null }
+  // A dual-stack socket shows IPv4 as ::ffff:192.0.2.1; a zone (%eth0) means nothing to anybody else.
+  const address = request.ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+  return { userAgent: agent || null, address: address || null }
 }
 
 /** 204: done, and nothing to say. A body of null would be sent as the word. */

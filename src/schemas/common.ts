@@ -1,4 +1,5 @@
 import { type TObject, type TProperties, Type } from 'typebox'
+import { passwordMaxLength } from '../domain/password-policy.js'
 
 /** A closed object: a member that is not listed is an error, never ignored. */
 export function closed<P extends TProperties>(
@@ -19,7 +20,7 @@ export const Username = Type.String({
 export const Email = Type.String({ format: 'email', maxLength: 254, examples: ['ada@example.com'] })
 export const Password = Type.String({
   minLength: 1,
-  maxLength: 1024,
+  maxLength: passwordMaxLength,
   format: 'password',
   description: 'At most 1,024 characters.',
   examples: ['correct horse battery staple']
@@ -76,6 +77,8 @@ export function problems(...codes: (keyof typeof statuses)[]): Record<number, Pr
     ])
   )
 }
+
+export const Html = Type.String({ description: 'A page.' })
 
 /** No body. */
 export const Empty = Type.Null({ title: 'Empty', description: 'Nothing more to say.' })
