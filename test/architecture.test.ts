@@ -1,0 +1,118 @@
+import { readdir, readFile } from 'node:fs/promises'
+import t from 'tap'
+
+/** Who may import whom of ours. A folder not named here may import nothing of ours. */
+const mayImport: Record<string, readonly string[]> = {
+  domain: ['domain'],
+  storage: ['storage', 'domain'],
+  flows: ['flows', 'storage', 'domain'],
+  hashing: ['hashing', 'domain'],
+  embedded: ['embedded'],
+  schemas: ['schemas', 'domain'],
+  // Types of what the flows answer, to put it into the wire's words.
+  routes: ['routes', 'schemas', 'flows', 'storage', 'domain'],
+  plugins: ['plugins', 'flows', 'storage', 'domain', 'schemas', 'hashing'],
+  'app.ts': ['plugins', 'routes', 'domain'],
+  'settings.ts': ['domain'],
+  'config.ts': ['app.ts', 'settings.ts', 'password-lists.ts', 'domain'],
+  'server.ts': ['app.ts', 'config.ts', 'embedded', 'version.ts', '../db'],
+  cli: [
+    'cli',
+    'server.ts',
+    'config.ts',
+    'settings.ts',
+    'version.ts',
+    'schemas',
+    'domain',
+    'storage',
+    'plugins',
+    '../db'
+  ]
+}
+
+/** Which packages a folder may use at all. */
+const packages: Record<string, RegExp> = {
+  domain: /^node:crypto$/,
+  storage: /^kysely$/,
+  flows: /^node:crypto$/,
+  schemas: /^typebox$/,
+  routes: /^(fastify|fastify-plugin|@fastify\/type-provider-typebox|node:crypto|node:fs)$/
+}
+
+/** Each of these is wrapped by one file, so that replacing it changes one file. */
+const wrappedBy: Record<string, readonly string[]> = {
+  pg: ['plugins/database.ts', 'embedded'],
+  '@fastify/jwt': ['plugins/token-engine.ts'],
+  '@node-rs/argon2': ['hashing/worker.js'],
+  '@fastify/cookie': ['plugins/refresh-cookie.ts'],
+  '@fastify/helmet': ['plugins/response-headers.ts'],
+  '@fastify/cors': ['plugins/response-headers.ts'],
+  '@fastify/swagger': ['plugins/openapi.ts'],
+  '@fastify/swagger-ui': ['app.ts'],
+  'close-with-grace': ['server.ts']
+}
+
+const src = new URL('../src/', import.meta.url)
+const files = (await readdir(src, { recursive: true })).filter(
+  (name) => /\.(ts|js)$/.test(name) && !name.startsWith('assets')
+)
+const texts = new Map(
+  await Promise.all(files.map(async (file) => [file, await readFile(new URL(file, src), 'utf8')] as const))
+)
+
+function* imports(text: string): Generator<{ target: string; typeOnly: boolean }> {
+  for (const [statement, target] of text.matchAll(/^(?:import|export)\b[^'"]*?from '([^']+)'/gm)) {
+    yield { target: target!, typeOnly: /^(?:import|export) type\b/.test(statement) }
+  }
+}
+
+t.test('the arrows all point inwards', async (t) => {
+  for (const [file, text] of texts) {
+    const from = file.split('/')[0]!
+    for (const { target } of imports(text)) {
+      if (target.startsWith('.')) {
+        const path = new URL(target, new URL(file, src)).pathname
+        const to = path.startsWith(src.pathname)
+          ? path.slice(src.pathname.length).split('/')[0]!.replace(/\.js$/, '.ts')
+          : '../db'
+        t.ok(mayImport[from]?.includes(to), `${file} imports ${target}`)
+      } else if (packages[from]) t.match(target, packages[from], `${file} imports ${target}`)
+    }
+  }
+})
+
+t.test('routes take only types from flows and storage', async (t) => {
+  for (const [file, text] of texts) {
+    if (!file.startsWith('routes/')) continue
+    for (const { target, typeOnly } of imports(text)) {
+      if (/\/(flows|storage)\//.test(target)) t.ok(typeOnly, `${file} imports ${target}`)
+    }
+  }
+})
+
+t.test('one file per wrapped dependency', async (t) => {
+  for (const [file, text] of texts) {
+    for (const { target } of imports(text)) {
+      const homes = wrappedBy[target]
+      if (homes)
+        t.ok(
+          homes.some((home) => file === home || file.startsWith(`${home}/`)),
+          `${file} imports ${target}`
+        )
+    }
+  }
+})
+
+t.test('nobody but the process’s own files reads the environment, the clock or chance', async (t) => {
+  for (const [file, text] of texts) {
+    if (/^(cli|server|config|settings|embedded|version)/.test(file)) continue
+    t.notMatch(text, /process\.env/, `${file} reads the environment`)
+    if (/^(domain|flows|storage)\//.test(file)) {
+      t.notMatch(
+        text,
+        /Date\.now\(\)|new Date\(\)|Math\.random|randomBytes|randomUUID/,
+        `${file} is given time and chance`
+      )
+    }
+  }
+})

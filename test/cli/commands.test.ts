@@ -1,0 +1,210 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { emptyDatabase, freshDatabase } from '../support/postgres.js'
+import { keyturn, scratchFolder, startService } from '../support/service.js'
+import { goodPassword } from '../support/world.js'
+
+async function terminal(t: Test, more: Record<string, string> = {}) {
+  const { url } = await freshDatabase(t)
+  const environment = { DATABASE_URL: url, AUTH_DATA_DIR: join(scratchFolder(t), 'data'), ...more }
+  const run = (line: string, input = '') => keyturn(line.split(' '), environment, input)
+  const json = async (line: string, input = '') => JSON.parse((await run(`${line} --json`, input)).stdout)
+  return { environment, run, json }
+}
+
+t.test('administrators and users are made with a password from standard input', async (t) => {
+  const { run, json } = await terminal(t)
+  const made = await run('admin create root --email root@example.com', `${goodPassword}\n`)
+  t.same(made, { code: 0, stdout: made.stdout, stderr: '' })
+  t.match(made.stdout, /^Created root \(/)
+  t.match(await json('user create grace --roles editor,author', goodPassword), {
+    user: { roles: ['editor', 'author'] }
+  })
+
+  const weak = await run('user create weak', 'short')
+  t.equal(weak.code, 1)
+  t.match(weak.stderr, /password: Use at least 15 characters; this one has 5/)
+  t.match((await run('user create ROOT', goodPassword)).stderr, /This username is taken/)
+
+  t.match(await json('user list'), { users: [{ username: 'root', roles: ['admin'] }, { username: 'grace' }] })
+  t.match(await json('user list --search gr'), { users: [{ username: 'grace' }] })
+  t.match((await run('user show root@example.com')).stdout, /roles +admin/)
+  t.match(await json('user disable grace'), { user: { disabled: true } })
+  t.match(await json('user enable grace'), { user: { disabled: false } })
+  t.match(await json('user revoke-sessions grace'), { ended: 0 })
+  t.match((await run('user disable root')).stderr, /The last administrator must stay/)
+  t.match((await run('user show nobody')).stderr, /There is nothing here/)
+})
+
+t.test('a link makes an administrator', async (t) => {
+  const { environment, json } = await terminal(t)
+  const { link } = await json('admin link')
+  const service = await startService(t, environment)
+  const [, token] = /\/setup#t=([\w-]+)$/.exec(link)!
+  const admin = await service.post('/v1/register', { username: 'root', password: goodPassword, invitation: token })
+  t.match(await admin.json(), { user: { roles: ['admin'] } })
+})
+
+t.test('a token is minted, and explained in words', async (t) => {
+  const { run, json } = await terminal(t)
+  await run('user create grace', goodPassword)
+  const { access_token, expires_in } = await json('token mint grace --ttl 2m')
+  t.ok(expires_in <= 120)
+
+  const good = await run('token inspect', `${access_token}\n`)
+  t.equal(good.code, 0)
+  t.match(good.stdout, /^Good: signed by a published key, for another \d+ s/)
+  const [header, payload, signature] = access_token.split('.')
+  const changed = `${header}.${payload}.${signature.slice(0, -4)}AAAA`
+  const none = Buffer.from('{"alg":"none","typ":"at+jwt","kid":"x"}').toString('base64url')
+  const explanations: Array<[string, RegExp]> = [
+    [changed, /Refused\. Its signature is wrong/],
+    [`${none}.${payload}.AAAA`, /Refused\. Its alg is none, symmetric or unknown/],
+    [`${access_token}=`, /Refused\. A part is not base64url/],
+    ['ktr_something', /Refused\. It is not three parts/]
+  ]
+  for (const [token, explanation] of explanations) {
+    const refused = await run('token inspect', token)
+    t.equal(refused.code, 1)
+    t.match(refused.stdout, explanation)
+  }
+  t.match(await json('token inspect', changed), { ok: false, because: 'signature_wrong' })
+})
+
+t.test('keys are listed and rotated without a gap', async (t) => {
+  const { json } = await terminal(t)
+  t.match(await json('keys list'), { keys: [{ state: 'signing', algorithm: 'ES256', gone_at: null }] })
+  const next = await json('keys rotate')
+  t.match(await json('keys list'), {
+    keys: [
+      { state: 'signing', gone_at: String },
+      { state: 'next', kid: next.kid }
+    ]
+  })
+  t.match(await json('keys rotate'), { kid: next.kid }, 'one is waiting already: a second is not made')
+  const wait = Date.parse(next.signs_from) - Date.now()
+  t.ok(wait > 590_000 && wait <= 600_000, 'it signs when the slowest verifier knows it')
+})
+
+t.test('migrations are planned, applied once and told', async (t) => {
+  const { url } = await emptyDatabase(t)
+  const environment = { DATABASE_URL: url, AUTH_DATA_DIR: join(scratchFolder(t), 'data') }
+  const run = (line: string) => keyturn(line.split(' '), environment)
+  const before = await run('migrate status')
+  t.equal(before.code, 1)
+  t.match(before.stdout, /0001_accounts_and_sessions +yet to come/)
+  t.match((await run('migrate plan')).stdout, /create table account/)
+  t.match((await run('migrate up')).stdout, /^Applied 0001_accounts_and_sessions/)
+  t.match((await run('migrate up')).stdout, /Nothing to do/)
+  t.equal((await run('migrate status')).code, 0)
+  t.match((await run('migrate plan')).stdout, /Nothing to do/)
+})
+
+t.test('wrong settings are told all at once, with what to do, and no secret is repeated', async (t) => {
+  const wrong = await keyturn(['config', 'check'], {
+    DATABASE_URL: 'mysql://user:hunter2hunter2@host/db',
+    AUTH_MASTER_KEY: 'too-short-to-be-a-key',
+    AUTH_ACCES_TTL: '5m',
+    AUTH_ACCESS_TTL: '2 days',
+    AUTH_ISSUER: 'https://auth.example.com/',
+    AUTH_ALLOWED_ORIGINS: 'https://app.example.com/path',
+    AUTH_TRUSTED_PROXIES: '10.0.0.0/33',
+    PORT: '99999'
+  })
+  t.equal(wrong.code, 2)
+  for (const sentence of [
+    /DATABASE_URL must be a URL such as postgres:/,
+    /AUTH_MASTER_KEY must be 32 random bytes/,
+    /AUTH_ACCES_TTL is not a setting of Keyturn\. Did you mean AUTH_ACCESS_TTL\?/,
+    /AUTH_ACCESS_TTL must be a duration from 30s to 1h, such as 90s, 10m, 12h or 30d \(it is "2 days"\)/,
+    /AUTH_ISSUER must be written without a slash at its end/,
+    /AUTH_ALLOWED_ORIGINS must be written as https:\/\/app\.example\.com/,
+    /AUTH_TRUSTED_PROXIES must be a network such as 10\.0\.0\.0\/8/,
+    /PORT must be a whole number from 0 to 65535 \(it is "99999"\)/
+  ]) {
+    t.match(wrong.stderr, sentence)
+  }
+  t.notMatch(wrong.stderr, /hunter2|too-short/)
+})
+
+t.test('secrets come from files, from one place each', async (t) => {
+  const file = join(scratchFolder(t), 'key')
+  const key = Buffer.from('0123456789abcdefghijklmnopqrstuv').toString('base64')
+  writeFileSync(file, `${key}\n`)
+  const check = (environment: Record<string, string>) => keyturn(['config', 'check'], environment)
+  t.equal((await check({ AUTH_MASTER_KEY_FILE: file })).code, 0)
+  t.match((await check({ AUTH_MASTER_KEY_FILE: file, AUTH_MASTER_KEY: key })).stderr, /are both set: keep one/)
+  t.match((await check({ AUTH_MASTER_KEY_FILE: `${file}-missing` })).stderr, /cannot be read from .* \(ENOENT\)/)
+  writeFileSync(file, '\n')
+  t.match((await check({ AUTH_MASTER_KEY_FILE: file })).stderr, /is empty in/)
+  const printed = await keyturn(['config', 'print', '--json'], { AUTH_MASTER_KEY: key })
+  t.notOk(printed.stdout.includes(key))
+  t.match(JSON.parse(printed.stdout), { settings: [{ name: 'NODE_ENV', value: 'development', source: 'default' }] })
+})
+
+t.test('production refuses to start with unsafe settings, each with what to set', async (t) => {
+  const refused = await keyturn(['serve'], { NODE_ENV: 'production', AUTH_ISSUER: 'http://auth.example.com' })
+  t.equal(refused.code, 2)
+  for (const setting of [/DATABASE_URL is not set/, /AUTH_MASTER_KEY is not set/, /AUTH_ISSUER is not https/]) {
+    t.match(refused.stderr, setting)
+  }
+})
+
+t.test('in production a schema that is behind stops the start', async (t) => {
+  const { url } = await emptyDatabase(t)
+  const refused = await keyturn(['serve'], {
+    DATABASE_URL: url,
+    NODE_ENV: 'production',
+    AUTH_ISSUER: 'https://auth.example.com',
+    AUTH_MASTER_KEY: Buffer.from('0123456789abcdefghijklmnopqrstuv').toString('base64')
+  })
+  t.equal(refused.code, 1)
+  t.match(refused.stderr, /The database lacks 1 migration.*Run `keyturn migrate up`/)
+})
+
+t.test('the doctor finds what is wrong, and the health check answers for containers', async (t) => {
+  const { environment, run, json } = await terminal(t)
+  const sick = await run('doctor')
+  t.equal(sick.code, 1)
+  t.match(sick.stdout, /FAILED +administrator: there is none; run `keyturn admin create/)
+  t.match(sick.stdout, /ok +migrations: all \d+ applied/)
+  await run('admin create root', goodPassword)
+  t.equal((await run('doctor')).code, 0)
+  t.match((await json('doctor --production')).findings, [
+    { level: 'failure', subject: 'configuration', message: /AUTH_MASTER_KEY/ }
+  ])
+
+  const service = await startService(t, environment)
+  const probe = (PORT: string) => keyturn(['healthcheck'], { ...environment, PORT })
+  t.match(await probe(new URL(service.url).port), { code: 0, stdout: 'ready\n' })
+  await service.kill('SIGTERM')
+  t.match(await probe(new URL(service.url).port), { code: 1, stdout: /not ready/ })
+})
+
+t.test('another master key is told as what it is', async (t) => {
+  const { environment, run } = await terminal(t)
+  await run('keys list')
+  const other = await keyturn(['keys', 'list'], { ...environment, AUTH_DATA_DIR: join(scratchFolder(t), 'other') })
+  t.equal(other.code, 1)
+  t.match(other.stderr, /sealed under another master key\. Set AUTH_MASTER_KEY/)
+})
+
+t.test('called wrongly, it says how', async (t) => {
+  const attempts: Array<[string, RegExp]> = [
+    ['frobnicate', /There is no command "frobnicate"/],
+    ['user show', /Name one user/],
+    ['user list --limit many', /--limit is 1 to 1000/],
+    ['token mint ada --ttl soon', /"soon" is not a duration/],
+    ['user create ada --password secret', /Unknown option '--password'/]
+  ]
+  for (const [line, sentence] of attempts) {
+    const { code, stderr } = await keyturn(line.split(' '), { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+    t.equal(code, 2, line)
+    t.match(stderr, sentence)
+  }
+  t.match((await keyturn(['help'], {})).stdout, /Usage: keyturn <command>/)
+  const down = await keyturn(['user', 'list'], { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  t.equal(down.code, 1)
+  t.match(down.stderr, /ECONNREFUSED/)
+})

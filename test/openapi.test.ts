@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { parse, stringify } from 'yaml'
+import { world } from './support/world.js'
+
+interface Operation {
+  operationId: string
+  security: object[]
+}
+
+const committed = await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8')
+const document = parse(committed) as { paths: Record<string, Record<string, Operation>>; servers: unknown }
+
+t.test('openapi.yaml is what the routes say', async (t) => {
+  const { app } = await world(t)
+  const { servers, ...actual } = JSON.parse(JSON.stringify(app.openapi()))
+  const { servers: _, ...expected } = document
+  actual.info.version = (expected as unknown as { info: { version: string } }).info.version
+  t.equal(stringify(actual), stringify(expected), 'run `npm run openapi` and commit the result')
+})
+
+t.test('every operation that claims a lock has one, and no other has', async (t) => {
+  const { app } = await world(t)
+  const open: string[] = []
+  for (const [url, operations] of Object.entries(document.paths)) {
+    for (const [method, operation] of Object.entries(operations)) {
+      const locked = operation.security.length > 0
+      const path = url.replace('{id}', '00000000-0000-4000-8000-000000000000').replace('{code}', 'not_found')
+      const response = await app.inject({ method: method.toUpperCase() as 'GET', url: path })
+      const refused =
+        String(response.headers['content-type']).includes('json') && response.json().code === 'authentication_required'
+      t.equal(refused, locked, `${method} ${url}`)
+      if (!locked) open.push(operation.operationId)
+    }
+  }
+  // Being open is the exception, so each exception is written down.
+  t.same(open.sort(), [
+    'explainProblem',
+    'livez',
+    'login',
+    'logout',
+    'logoutAll',
+    'readAuthorizationServerMetadata',
+    'readKeySet',
+    'readOpenapi',
+    'readOpenidConfiguration',
+    'readyz',
+    'refresh',
+    'register'
+  ])
+})
+
+t.test('every operation under /v1/admin demands the role', async (t) => {
+  const w = await world(t)
+  const { access_token } = await w.login(await w.account())
+  for (const [url, operations] of Object.entries(document.paths)) {
+    if (!url.startsWith('/v1/admin')) continue
+    for (const method of Object.keys(operations)) {
+      const response = await w.as(access_token, method.toUpperCase() as 'GET', url.replace('{id}', 'x'))
+      t.match(response.json(), { code: 'permission_denied', status: 403 }, `${method} ${url}`)
+    }
+  }
+})
