@@ -147,7 +147,7 @@ export const operationCommands: Record<string, Command> = {
     async run(call) {
       const document = await call.withApp(async (app) => app.openapi())
       // The committed file is of no installation.
-      const neutral = { ...document, servers: [{ url: 'http://localhost:3000', description: 'This installation' }] }
+      const neutral = { ...document, servers: [{ url: '/', description: 'This installation' }] }
       return { text: stringify(neutral, { lineWidth: 120 }).trimEnd(), json: neutral }
     }
   }
