@@ -161,6 +161,7 @@ async function runTap(args, server, { children, scratch }) {
   let lines = []
   let hasTotal = false
   createInterface({ input: child.stdout }).on('line', (line) => {
+    if (process.env.RAWX) console.error('RAW', line)
     const total = /^# \{ (.*) \}$/.exec(line)
     if (total !== null) {
       const number = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(total[1])?.[1] ?? 0)

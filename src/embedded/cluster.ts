@@ -23,7 +23,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { exec, type Identity, serverEnvironment, serverVersion, unprivilegedUser } from './binaries.js'
 
-export const superuser = 'keyturn'
+const superuser = 'keyturn'
 
 /** Milliseconds that a server has to end its work before it is told to drop it, which costs a recovery and no data. */
 export const shutdownPatience = 10_000

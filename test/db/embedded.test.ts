@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { startEmbeddedPostgres } from '../../src/embedded/postgres.js'
+import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/embedded/postgres.js'
 import { isRunning, processMark, withLock } from '../../src/embedded/processes.js'
 
 const compiled = new URL('../../dist/src/embedded/postgres.js', import.meta.url).href
@@ -21,8 +21,9 @@ function privateFolder(t: Test): string {
   return folder
 }
 
-function start(t: Test, dataDir: string, options: { exclusive?: boolean; onExit?: (reason: string) => void } = {}) {
-  const starting = startEmbeddedPostgres({ dataDir, ...options })
+/** Without `durable: true` it is spared the disk: most of what is tested here is not what outlives a crash. */
+function start(t: Test, dataDir: string, options: Partial<EmbeddedPostgresOptions> = {}) {
+  const starting = startEmbeddedPostgres({ dataDir, durable: false, ...options })
   t.teardown(async () => (await starting.catch(() => undefined))?.stop())
   return starting
 }
@@ -95,17 +96,17 @@ const postmasterPid = (dataDir: string) =>
 
 t.test('what was written is there after a restart', async (t) => {
   const dataDir = privateFolder(t)
-  const first = await start(t, dataDir)
+  const first = await start(t, dataDir, { durable: true })
   t.equal(first.owned, true)
   await query(first.url, 'create table kept as select 42 as n')
   await first.stop()
 
-  const second = await start(t, dataDir)
+  const second = await start(t, dataDir, { durable: true })
   t.same((await query(second.url, 'select n from kept')).rows, [{ n: 42 }])
 })
 
 t.test('it listens on the loopback address alone, asks for its password and syncs to disk', async (t) => {
-  const { url } = await start(t, privateFolder(t))
+  const { url } = await start(t, privateFolder(t), { durable: true })
   const { rows } = await query(
     url,
     `select current_setting('listen_addresses') as addresses, current_setting('unix_socket_directories') as sockets,
@@ -139,7 +140,7 @@ t.test('no acknowledged row is lost when the owning process is killed', async (t
   const orphan = processMark(postmasterPid(dataDir))
   t.ok(orphan, 'its server lives on')
 
-  const { url, owned } = await start(t, dataDir, { exclusive: true })
+  const { url, owned } = await start(t, dataDir, { exclusive: true, durable: true })
   t.equal(owned, true)
   t.notOk(isRunning(orphan!), 'the orphan is gone')
   const { rows } = await query(url, `select count(*)::int as n from row where n <= ${acknowledged}`)
@@ -153,14 +154,14 @@ t.test('no acknowledged row is lost when the server is killed too', async (t) =>
     process.kill(postmasterPid(dataDir), 'SIGKILL')
     owner.child.kill('SIGKILL')
   })
-  const { url } = await start(t, dataDir, { exclusive: true })
+  const { url } = await start(t, dataDir, { exclusive: true, durable: true })
   const { rows } = await query(url, `select count(*)::int as n from row where n <= ${acknowledged}`)
   t.same(rows, [{ n: acknowledged }])
 })
 
 t.test('a process that ends by a signal takes its server with it', async (t) => {
   const dataDir = privateFolder(t)
-  const script = `await startEmbeddedPostgres({ dataDir }); console.log('ready')`
+  const script = `await startEmbeddedPostgres({ dataDir, durable: false }); console.log('ready')`
   const owner = another(t, dataDir, script)
   t.equal(await owner.line(), 'ready')
   const server = postmasterPid(dataDir)
@@ -183,7 +184,7 @@ t.test('an interrupted first start leaves nothing that the next one stumbles ove
        watch(dataDir + '/postgres', (event, name) => {
          if (name?.startsWith('${reached}')) process.kill(process.pid, 'SIGKILL')
        })
-       await startEmbeddedPostgres({ dataDir })`
+       await startEmbeddedPostgres({ dataDir, durable: false })`
     )
     await once(half.child, 'exit')
     t.equal(half.child.signalCode, 'SIGKILL', `killed when ${reached} was there`)
@@ -196,7 +197,7 @@ t.test('an interrupted first start leaves nothing that the next one stumbles ove
 
 t.test('a second exclusive start is refused with the number of the first', async (t) => {
   const dataDir = privateFolder(t)
-  const script = `await startEmbeddedPostgres({ dataDir, exclusive: true }); console.log('ready')`
+  const script = `await startEmbeddedPostgres({ dataDir, durable: false, exclusive: true }); console.log('ready')`
   const owner = another(t, dataDir, script)
   t.equal(await owner.line(), 'ready')
   await t.rejects(start(t, dataDir, { exclusive: true }), {
@@ -210,7 +211,7 @@ t.test('a start that is not exclusive joins, and leaves the server running', asy
   const guest = another(
     t,
     dataDir,
-    `const { url, owned, stop } = await startEmbeddedPostgres({ dataDir }); await stop(); console.log(JSON.stringify({ url, owned }))`
+    `const { url, owned, stop } = await startEmbeddedPostgres({ dataDir, durable: false }); await stop(); console.log(JSON.stringify({ url, owned }))`
   )
   t.same(JSON.parse((await guest.line())!), { url: owner.url, owned: false })
   t.same((await query(owner.url, 'select 1 as n')).rows, [{ n: 1 }])
@@ -219,7 +220,7 @@ t.test('a start that is not exclusive joins, and leaves the server running', asy
 t.test('of processes that start at once one runs the server and the others join it', async (t) => {
   const dataDir = privateFolder(t)
   const script = `
-    const { url, owned } = await startEmbeddedPostgres({ dataDir })
+    const { url, owned } = await startEmbeddedPostgres({ dataDir, durable: false })
     console.log(JSON.stringify({ url, owned }))
     setInterval(() => {}, 1000)`
   const starters = Array.from({ length: 5 }, () => another(t, dataDir, script))

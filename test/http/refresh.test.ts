@@ -50,7 +50,12 @@ t.test('of fifty simultaneous refreshes of one token one rotates, and all get th
   const answers = await Promise.all(Array.from({ length: 50 }, () => w.refresh(refresh_token)))
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   t.equal(new Set(answers.map((answer) => answer.json().refresh_token)).size, 1)
-  t.same(await generations(w), [[1, null]], 'one rotation')
+  t.same(await generations(w), [[1, null]])
+  t.equal(
+    w.logs.filter((line) => line.includes('refresh.replayed')).length,
+    49,
+    'one rotation, and 49 who got the same'
+  )
   const successor: Tokens = answers[0]!.json()
   t.equal((await w.refresh(successor.refresh_token)).statusCode, 200, 'and the session goes on')
 })
@@ -150,6 +155,17 @@ t.test('a database that lost its last commits signs nobody out', async (t) => {
   await w.app.db.updateTable('session').set({ generation: 1 }).execute()
   t.equal((await w.refresh(third.refresh_token)).statusCode, 200)
   t.same(await generations(w), [[3, null]])
+})
+
+t.test('an account that is disabled gets no tokens, also where its sessions were not ended', async (t) => {
+  const w = await world(t)
+  const tokens = await w.login(await w.account())
+  const next: Tokens = (await w.refresh(tokens.refresh_token)).json()
+  await w.app.db.updateTable('account').set({ disabled_at: w.now() }).execute()
+  for (const { refresh_token } of [next, tokens]) {
+    t.match((await w.refresh(refresh_token)).json(), { code: 'account_disabled', status: 401 })
+  }
+  t.same(await generations(w), [[1, null]])
 })
 
 t.test('a token that was in a cookie is not taken from a body', async (t) => {
