@@ -144,7 +144,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
         staticCSP:
           "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
           "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        uiConfig: { url: '/openapi.json', deepLinking: true, validatorUrl: null } as never,
+        // The standalone layout brings a bar with a style that the policy refuses, and a box that loads other documents.
+        uiConfig: { layout: 'BaseLayout', deepLinking: true, validatorUrl: null } as never,
+        theme: { title: 'Keyturn', favicon: [] },
         transformSpecification: () => app.openapi(),
         transformSpecificationClone: false
       })

@@ -46,7 +46,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
 
   for (const [file, type] of [
     ['page.css', 'text/css; charset=utf-8'],
-    ['setup.js', 'text/javascript; charset=utf-8']
+    ['setup.js', 'text/javascript; charset=utf-8'],
+    ['icon.svg', 'image/svg+xml']
   ] as const) {
     const text = read(file)
     app.get(`/assets/${file}`, { schema: { hide: true } }, async (_request, reply) =>

@@ -32,7 +32,7 @@ form.addEventListener('submit', async (event) => {
       return
     }
     const details = (answer.errors ?? []).map((error) => `${error.pointer.slice(1)}: ${error.detail}`)
-    say([answer.title, ...details].join(' '))
+    say([`${answer.title}.`, ...details].join(' '))
   } catch {
     say('The service did not answer. Try again.')
   } finally {
