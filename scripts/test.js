@@ -161,7 +161,6 @@ async function runTap(args, server, { children, scratch }) {
   let lines = []
   let hasTotal = false
   createInterface({ input: child.stdout }).on('line', (line) => {
-    if (process.env.RAWX) console.error('RAW', line)
     const total = /^# \{ (.*) \}$/.exec(line)
     if (total !== null) {
       const number = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(total[1])?.[1] ?? 0)
@@ -173,6 +172,7 @@ async function runTap(args, server, { children, scratch }) {
       report(lines, line)
       lines = []
     } else if (line.startsWith('# Subtest: ')) lines = [line]
+    else if (line.startsWith('  expired: ')) console.log(`FAILED ${line.slice('  expired: '.length)} (took too long)`)
     else if (/^Bail out!/.test(line)) console.log(line)
     else if (/^\s/.test(line)) lines.push(line)
   })

@@ -1,3 +1,4 @@
+import { emailKey, usernameKey } from '../domain/identity.js'
 import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
@@ -25,7 +26,7 @@ export async function listUsers(
     const detail = 'This is not a cursor from an earlier page. Leave it out to start from the first.'
     throw new Refusal('validation_failed', { errors: [{ pointer: '/cursor', code: 'invalid', detail }] })
   }
-  const startsWith = search?.normalize('NFKC').toLowerCase()
+  const startsWith = search === undefined ? undefined : usernameKey(search)
   const found = await accounts.list(tools.db, { after, limit: limit + 1, startsWith })
   const users = found.slice(0, limit)
   return { users, next: found.length > limit ? Buffer.from(users.at(-1)!.id).toString('base64url') : undefined }
@@ -39,8 +40,8 @@ export async function readUser(tools: Tools, id: string): Promise<accounts.Accou
 export async function findUser(tools: Tools, name: string): Promise<accounts.Account> {
   if (isUuid(name)) return await readUser(tools, name)
   const found =
-    (await accounts.findByName(tools.db, { usernameKey: name.normalize('NFKC').toLowerCase() })) ??
-    (await accounts.findByName(tools.db, { emailKey: name.toLowerCase() }))
+    (await accounts.findByName(tools.db, { usernameKey: usernameKey(name) })) ??
+    (await accounts.findByName(tools.db, { emailKey: emailKey(name) }))
   return orNotFound(found)
 }
 

@@ -83,7 +83,7 @@ t.test('schema.sql is what the migrations make', async (t) => {
   t.equal(await describeSchema(url), committed, 'run `npm run schema` and commit the result')
 })
 
-t.test('twenty processes that migrate at once do it once', async (t) => {
+t.test('twenty who migrate at once do it once', async (t) => {
   const { url } = await emptyDatabase(t)
   const applied = await Promise.all(Array.from({ length: 20 }, () => migrateUp(url)))
   t.same(
