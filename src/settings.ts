@@ -201,7 +201,7 @@ export const definitions = {
     parse: duration('10s', '1d')
   }),
   AUTH_SIGN_UP: define({
-    help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody (`closed`).',
+    help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody but new administrators (`closed`).',
     fallback: 'open',
     parse: oneOf('open', 'closed', 'invitation')
   }),

@@ -36,7 +36,7 @@ const packages: Record<string, RegExp> = {
   storage: /^kysely$/,
   flows: /^node:crypto$/,
   schemas: /^typebox$/,
-  routes: /^(fastify|fastify-plugin|@fastify\/type-provider-typebox|node:crypto|node:fs)$/
+  routes: /^(fastify|fastify-plugin|@fastify\/type-provider-typebox|node:crypto|node:fs|node:net)$/
 }
 
 /** Each of these is wrapped by one file, so that replacing it changes one file. */

@@ -35,7 +35,10 @@ export async function register(tools: Tools, registration: Registration): Promis
   const outcome = await tools.db.transaction().execute(async (trx) => {
     const redeemed = await invitations.redeem(trx, digest, draft.createdAt)
     if (redeemed === undefined) return 'invitation_invalid' as const
-    if (redeemed.roles.includes('admin')) await accounts.lockAdministrators(trx)
+    const isForAdmin = redeemed.roles.includes('admin')
+    // Thrown, so that the invitation is good again once sign-up is opened.
+    if (tools.settings.signUp === 'closed' && !isForAdmin) throw new Refusal('sign_up_closed', { because: 'closed' })
+    if (isForAdmin) await accounts.lockAdministrators(trx)
     if (redeemed.isSetup && (await accounts.hasActiveAdministrator(trx))) return 'invitation_invalid' as const
     // Thrown inside the transaction on purpose: who took a name that was gone may use the invitation again.
     const account = await insertAccount(trx, { ...draft, roles: redeemed.roles })

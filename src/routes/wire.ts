@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Client } from '../flows/flow.js'
 import type { IssuedTokens } from '../flows/tokens.js'
@@ -36,7 +37,7 @@ export function toClient(request: FastifyRequest): Client {
   const agent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '').slice(0, 256)
   // A dual-stack socket shows IPv4 as ::ffff:192.0.2.1; a zone (%eth0) means nothing to anybody else.
   const address = request.ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  return { userAgent: agent || null, address: address || null }
+  return { userAgent: agent || null, address: isIP(address) === 0 ? null : address }
 }
 
 /** 204: done, and nothing to say. A body of null would be sent as the word. */

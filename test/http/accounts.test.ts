@@ -89,6 +89,10 @@ t.test('sign-up is open, closed, or by invitation', async (t) => {
   const closed = await world(t, (options) => ({ ...options, flows: { ...options.flows, signUp: 'closed' } }))
   const registration = { username: 'grace', password: goodPassword }
   t.match((await closed.post('/v1/register', registration)).json(), { code: 'sign_up_closed', status: 403 })
+  const { token } = await closed.app.flows.invite({ roles: [], lifetime: 60_000 })
+  t.match((await closed.post('/v1/register', { ...registration, invitation: token })).json(), {
+    code: 'sign_up_closed'
+  })
 
   const w = await world(t, (options) => ({ ...options, flows: { ...options.flows, signUp: 'invitation' } }))
   t.match((await w.post('/v1/register', registration)).json(), { code: 'sign_up_closed' })

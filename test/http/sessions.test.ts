@@ -203,6 +203,24 @@ t.test('the devices that are signed in, and the end of one of them', async (t) =
   t.equal((await w.refresh(laptop.refresh_token)).statusCode, 200)
 })
 
+t.test('behind a trusted proxy a device has the client’s address, and a forged one never counts', async (t) => {
+  const w = await world(t, (options) => ({ ...options, trustedProxies: ['127.0.0.1', '10.0.0.0/8'] }))
+  const direct = await world(t)
+  const username = await w.account()
+  await direct.account(username)
+  const addressOf = async (world: World, forwarded: string) => {
+    const headers = { 'x-forwarded-for': forwarded }
+    const tokens: Tokens = (await world.post('/v1/login', { username, password: goodPassword }, headers)).json()
+    const { sessions } = (await world.get('/v1/sessions', tokens.access_token)).json()
+    return sessions.find(({ current }: { current: boolean }) => current).address
+  }
+  t.equal(await addressOf(w, '203.0.113.7'), '203.0.113.7')
+  t.equal(await addressOf(w, '198.51.100.1, 203.0.113.7, 10.1.2.3'), '203.0.113.7')
+  t.equal(await addressOf(w, '::ffff:203.0.113.7'), '203.0.113.7')
+  t.equal(await addressOf(w, 'made-up, 10.1.2.3'), null)
+  t.equal(await addressOf(direct, '203.0.113.7'), '127.0.0.1')
+})
+
 t.test('two refresh tokens in one request are refused', async (t) => {
   const w = await world(t)
   const { cookie } = await loginWithCookie(w)
