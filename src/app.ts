@@ -71,7 +71,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeout: 15_000,
     keepAliveTimeout: 72_000,
     return503OnClosing: true,
-    frameworkErrors: frameworkError,
+    frameworkErrors: frameworkError(options.issuer),
     routerOptions: { maxParamLength: 200 },
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }

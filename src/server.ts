@@ -10,7 +10,7 @@ import { version } from './version.js'
 const setupLinkLife = 30 * 60_000
 
 /** A start that cannot go on, with what to do about it. */
-export class StartError extends Error {
+class StartError extends Error {
   override readonly name = 'StartError'
 }
 

@@ -12,17 +12,24 @@ export function usernameKey(username: string): string {
   return normalizeUsername(username).toLowerCase()
 }
 
-/** An email address's stored form: NFC, nothing else touched, since mail goes to what was written. */
-export function normalizeEmail(email: string): string {
-  return email.normalize('NFC')
-}
-
 /**
- * What makes two addresses the same. Only ASCII letters lose their case: full Unicode folding maps the Kelvin sign to
- * "k" and the dotless i to "i", and lets one address stand for another (CVE-2019-19844).
+ * What makes two email addresses the same; they are kept as they were written, since that is where mail goes. Only ASCII
+ * letters lose their case, and nothing is normalized: both full case folding and NFC turn the Kelvin sign into "k", and
+ * would let one address stand for another (CVE-2019-19844).
  */
 export function emailKey(email: string): string {
-  return normalizeEmail(email).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  return email.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
+
+const address = /^[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)*$/
+const printableAscii = /^[\x21-\x7e]{3,254}$/
+
+/** Says what is wrong with a new email address. Its form alone is judged; that it is theirs only a mail can show. */
+export function judgeEmail(email: string): Violation[] {
+  if (address.test(email) && printableAscii.test(email)) return []
+  return [
+    { pointer: '/email', code: 'format', detail: 'Use an address such as ada@example.com, of at most 254 characters.' }
+  ]
 }
 
 /** What Django allows in a username, after normalization: letters and digits of any script, and `_ . @ + -`. */

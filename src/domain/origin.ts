@@ -29,6 +29,7 @@ export function judgeCookieRequest(request: CookieRequest, allowedOrigins: Reado
 export function refusalOfOrigin(text: string): string | null {
   if (!URL.canParse(text)) return 'an origin such as https://app.example.com'
   const url = new URL(text)
+  if (url.hostname.includes('*')) return 'one exact origin: patterns are not known, list each origin by itself'
   if (!/^https?:$/.test(url.protocol)) return 'an http or https origin'
   return url.origin === text ? null : `written as ${url.origin}: scheme, host and port alone`
 }

@@ -1,4 +1,4 @@
-import { emailKey, judgeUsername, normalizeEmail, normalizeUsername, usernameKey } from '../domain/identity.js'
+import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
 import { judgePassword } from '../domain/password-policy.js'
 import { Refusal } from '../domain/refusal.js'
 import * as accounts from '../storage/accounts.js'
@@ -24,6 +24,7 @@ export async function changeProfile(
   changes: { username?: string; email?: string | null; currentPassword?: string }
 ): Promise<accounts.Account> {
   const errors = changes.username === undefined ? [] : judgeUsername(changes.username)
+  if (changes.email) errors.push(...judgeEmail(changes.email))
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   if (changes.email !== undefined) await confirmPassword(tools, accountId, changes.currentPassword)
   const changed = orRefuseName(
@@ -35,7 +36,7 @@ export async function changeProfile(
         ? {}
         : changes.email === null
           ? { email: null, emailKey: null }
-          : { email: normalizeEmail(changes.email), emailKey: emailKey(changes.email) })
+          : { email: changes.email, emailKey: emailKey(changes.email) })
     })
   )
   if (changed === undefined) throw new Refusal('not_found')

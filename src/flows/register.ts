@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { emailKey, judgeUsername, normalizeEmail, normalizeUsername, usernameKey } from '../domain/identity.js'
+import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
 import { judgePassword } from '../domain/password-policy.js'
 import { Refusal } from '../domain/refusal.js'
 import { uuidV7 } from '../domain/uuid.js'
@@ -64,6 +64,7 @@ async function draftAccount(
   roles: readonly string[]
 ): Promise<accounts.NewAccount> {
   const errors = judgeUsername(input.username)
+  if (input.email !== undefined) errors.push(...judgeEmail(input.email))
   if (input.password !== undefined) errors.push(...judgePassword(input.password, input, tools.settings.passwordPolicy))
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const passwordHash = input.password === undefined ? null : await tools.passwords.hash(input.password)
@@ -72,7 +73,7 @@ async function draftAccount(
     id: uuidV7(now, tools.entropy(16)),
     username: normalizeUsername(input.username),
     usernameKey: usernameKey(input.username),
-    email: input.email === undefined ? null : normalizeEmail(input.email),
+    email: input.email === undefined ? null : input.email,
     emailKey: input.email === undefined ? null : emailKey(input.email),
     passwordHash,
     roles,

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { bearerCredential } from '../domain/bearer.js'
+import { authorizationOf, bearerCredential } from '../domain/bearer.js'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 
@@ -32,7 +32,7 @@ export const guard = fp<GuardOptions>(
     scope.addHook('preParsing', async (request, reply) => {
       // What one person is told is for nobody's cache.
       reply.header('cache-control', 'no-store')
-      const credential = bearerCredential(request.headers.authorization, request.query)
+      const credential = bearerCredential(authorizationOf(request.raw.rawHeaders), request.query)
       if (credential.kind !== 'token') throw new Refusal(refusals[credential.kind], { because: credential.kind })
       const principal = await scope.accessTokens.authenticate(credential.token)
       if (options.require === 'admin' && !principal.roles.has('admin')) {

@@ -145,14 +145,22 @@ function describe(error: Error): string {
 }
 
 /** Answers what Fastify refuses before it has a route, in the same form. */
-export function frameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  request.log.info({ because: error.code }, 'refused')
-  const code = faults[error.code] ?? 'request_malformed'
-  const { status, title } = catalogue[code]
-  const detail = hints[error.code]
-  void reply
-    .code(status)
-    .type('application/problem+json')
-    .header('cache-control', 'no-store')
-    .send({ type: `/problems/${code}`, title, status, code, ...(detail === undefined ? {} : { detail }) } as never)
+export function frameworkError(baseUrl: string) {
+  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    request.log.info({ because: error.code }, 'refused')
+    const code = faults[error.code] ?? 'request_malformed'
+    const { status, title } = catalogue[code]
+    const detail = hints[error.code]
+    void reply
+      .code(status)
+      .type('application/problem+json')
+      .header('cache-control', 'no-store')
+      .send({
+        type: `${baseUrl}/problems/${code}`,
+        title,
+        status,
+        code,
+        ...(detail === undefined ? {} : { detail })
+      } as never)
+  }
 }

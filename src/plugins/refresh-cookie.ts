@@ -34,7 +34,7 @@ export const refreshCookie = fp<RefreshCookieOptions>(
     await app.register(cookie)
     const name = secure ? '__Host-Http-rt' : 'keyturn-rt'
     const attributes = { path: '/', httpOnly: true, secure, sameSite: 'strict' } as const
-    const occurrences = new RegExp(`(?:^|;)\\s*${name}=`, 'g')
+    const occurrences = new RegExp(`(?:^|;)\\s*${name}\\s*=`, 'g')
 
     app.decorate('refreshCookie', {
       read(request) {

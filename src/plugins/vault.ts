@@ -26,7 +26,7 @@ function derive(master: Buffer, purpose: string): Buffer {
 }
 
 /** Makes a vault of a master key of 32 bytes. */
-export function makeVault(master: Buffer): Vault {
+function makeVault(master: Buffer): Vault {
   const sealing = derive(master, 'sealing')
   const keyId = createHash('sha256').update('keyturn sealing key id').update(sealing).digest().subarray(0, 4)
   return {

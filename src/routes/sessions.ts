@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { bearerCredential } from '../domain/bearer.js'
+import { authorizationOf, bearerCredential } from '../domain/bearer.js'
 import { Refusal } from '../domain/refusal.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import { Empty, problems } from '../schemas/common.js'
 import { Credentials, RefreshRequest, Tokens } from '../schemas/sessions.js'
 import { noContent, toClient, toTokens } from './wire.js'
 
-type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query'> & { body: { refresh_token?: string } }
+type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> & { body: { refresh_token?: string } }
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows, refreshCookie } = app
@@ -93,7 +93,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         reply.header('clear-site-data', '"cache", "storage"')
       }
     } else {
-      const credential = bearerCredential(request.headers.authorization, request.query)
+      const credential = bearerCredential(authorizationOf(request.raw.rawHeaders), request.query)
       const who = credential.kind === 'token' ? await app.accessTokens.sessionOf(credential.token) : undefined
       if (who !== undefined) await by.accessToken(who)
     }

@@ -11,9 +11,13 @@ export function closed<P extends TProperties>(
 
 export const Timestamp = Type.String({ format: 'date-time', examples: ['2030-01-01T12:00:00.000Z'] })
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
+/** Text without control characters and halves of pairs, which a database may refuse. */
+export const printable = '^[^\\p{Cc}\\p{Cs}]+$'
+
 export const Username = Type.String({
   minLength: 1,
   maxLength: 150,
+  pattern: printable,
   description: 'Letters and digits of any script and `_ . @ + -`. Unique without regard to case and look-alikes.',
   examples: ['ada']
 })
@@ -32,7 +36,7 @@ export const Roles = Type.Array(Type.String({ pattern: '^[a-z][a-z0-9_.:-]{0,63}
 })
 export const InvitationText = Type.String({ minLength: 1, maxLength: 100, description: 'The text of an invitation.' })
 
-export const Problem = Type.Object(
+const Problem = Type.Object(
   {
     type: Type.String({ description: 'Address of a page that explains the problem.' }),
     title: Type.String(),

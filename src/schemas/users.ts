@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Email, InvitationText, Password, Roles, Timestamp, Username, Uuid } from './common.js'
+import { closed, Email, InvitationText, Password, printable, Roles, Timestamp, Username, Uuid } from './common.js'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
@@ -79,7 +79,12 @@ export const UserPage = closed(
 
 export const UserQuery = closed({
   q: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 150, description: 'The beginning of a username or address.' })
+    Type.String({
+      minLength: 1,
+      maxLength: 150,
+      pattern: printable,
+      description: 'The beginning of a username or address.'
+    })
   ),
   cursor: Type.Optional(Type.String({ maxLength: 100 })),
   limit: Type.Optional(

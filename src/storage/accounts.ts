@@ -32,7 +32,7 @@ export interface NewAccount {
 export type NameTaken = 'username' | 'email'
 
 /** What every read of an account takes. */
-export const accountColumns = [
+const accountColumns = [
   'id',
   'username',
   'email',
