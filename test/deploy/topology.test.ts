@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { emptyDatabase } from '../support/postgres.js'
-import { freePort, keyturn, type Service, scratchFolder, startService } from '../support/service.js'
+import { freePort, keyturn, request, type Service, scratchFolder, startService } from '../support/service.js'
 import { goodPassword, type Tokens } from '../support/world.js'
 
 /** The statements of deploy/postgres/roles.sql, with psql's variables filled in as psql would. */
@@ -60,7 +60,7 @@ async function nginx(t: Test, replicas: readonly Service[]): Promise<string> {
   const url = `http://127.0.0.1:${port}`
   const deadline = Date.now() + 10_000
   while (
-    !(await fetch(`${url}/livez`).then(
+    !(await request(`${url}/livez`).then(
       (response) => response.ok,
       () => false
     ))
@@ -158,7 +158,7 @@ t.test('the deployment, natively: migration as owner, two replicas as a role wit
   if (!hasNginx) t.comment('nginx is not installed: a proxy of the test’s own stands for it')
   const proxy = await (hasNginx ? nginx(t, replicas) : plainProxy(t, replicas))
   const post = (path: string, body: object, headers: Record<string, string> = {}) =>
-    fetch(proxy + path, {
+    request(proxy + path, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body)
@@ -173,7 +173,7 @@ t.test('the deployment, natively: migration as owner, two replicas as a role wit
     t.equal(response.status, 200)
     tokens = (await response.json()) as Tokens
   }
-  const devices = await fetch(`${proxy}/v1/sessions`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+  const devices = await request(`${proxy}/v1/sessions`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
   t.match(await devices.json(), { sessions: [{ address: '127.0.0.1' }] }, 'a forged address never counts')
 
   const [one, two] = replicas

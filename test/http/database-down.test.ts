@@ -1,6 +1,7 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.js'
+import { contract } from '../support/contract.js'
 import { type FaultyLink, faultyLink } from '../support/faulty-link.js'
 import { freshDatabase } from '../support/postgres.js'
 import { fromOwnPage, goodPassword, type Tokens, testOptions } from '../support/world.js'
@@ -16,7 +17,12 @@ async function service(t: Test): Promise<Setting> {
   const { url } = await freshDatabase(t)
   const link = await faultyLink(t, url)
   const options = testOptions(link.url, () => new Date())
-  const app = await buildApp({ ...options, database: { url: link.url, poolSize: 10, timeout: 1_000 } })
+  const faults: string[] = []
+  t.teardown(() => {
+    if (faults.length > 0) throw new Error(`responses that are not what openapi.yaml says:\n${faults.join('\n')}`)
+  })
+  const before = contract(faults)
+  const app = await buildApp({ ...options, before, database: { url: link.url, poolSize: 10, timeout: 1_000 } })
   t.teardown(() => app.close())
   await app.ready()
   const login = async (username: string, roles: string[]) => {

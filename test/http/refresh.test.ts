@@ -1,4 +1,5 @@
 import t from 'tap'
+import { countingLink } from '../support/query-count.js'
 import { fromOwnPage, goodPassword, type Tokens, type World, world } from '../support/world.js'
 
 const second = 1000
@@ -195,6 +196,25 @@ t.test('garbage costs no query', async (t) => {
   ]) {
     t.match((await w.refresh(garbage)).json(), { code: 'token_invalid', status: 401 }, garbage.slice(0, 8))
   }
+})
+
+t.test('a refresh is one statement, one round trip, and a look at the token is none', async (t) => {
+  const w = await world(t)
+  const link = await countingLink(t, w.url)
+  const counted = await w.replica((options) => ({
+    ...options,
+    database: { ...options.database, url: link.url, poolSize: 1 }
+  }))
+  const refresh = async (refresh_token: string): Promise<Tokens> =>
+    (await counted.inject({ method: 'POST', url: '/v1/refresh', payload: { refresh_token } })).json()
+  const first = await refresh((await w.login(await w.account())).refresh_token)
+
+  const before = link.statements()
+  const { access_token } = await refresh(first.refresh_token)
+  t.equal(link.statements() - before, 1)
+  const me = await counted.inject({ url: '/v1/me', headers: { authorization: `Bearer ${access_token}` } })
+  t.equal(me.statusCode, 200)
+  t.equal(link.statements() - before, 1)
 })
 
 t.test('a page without a session may ask at every load', async (t) => {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openDatabase } from '../../src/plugins/database.js'
 import { freshDatabase } from '../support/postgres.js'
-import { type Service, scratchFolder, startService } from '../support/service.js'
+import { request, type Service, scratchFolder, startService } from '../support/service.js'
 import { goodPassword, type Tokens } from '../support/world.js'
 
 async function twoProcesses(t: Test) {
@@ -30,7 +30,7 @@ const refresh = async (service: Service, refresh_token: string) => {
 
 t.test('of fifty simultaneous refreshes of one token across two processes one rotates', async (t) => {
   const { services, session, tokens } = await twoProcesses(t)
-  await Promise.all(services.flatMap((service) => Array.from({ length: 10 }, () => fetch(`${service.url}/readyz`))))
+  await Promise.all(services.flatMap((service) => Array.from({ length: 10 }, () => request(`${service.url}/readyz`))))
   const answers = await Promise.all(
     Array.from({ length: 50 }, (_, n) => refresh(services[n % 2]!, tokens.refresh_token))
   )

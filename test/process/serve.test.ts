@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { freshDatabase } from '../support/postgres.js'
-import { scratchFolder, startService } from '../support/service.js'
+import { request, scratchFolder, startService } from '../support/service.js'
 import { goodPassword } from '../support/world.js'
 
 t.test('a first start needs nothing, and says where everything is', async (t) => {
@@ -21,7 +21,7 @@ t.test('a first start needs nothing, and says where everything is', async (t) =>
   t.equal(statSync(folder).mode & 0o777, 0o700)
 
   const [, token] = /\/setup#t=([\w-]+)/.exec(banner)!
-  const page = await fetch(`${service.url}/setup`)
+  const page = await request(`${service.url}/setup`)
   t.equal(page.status, 200)
   t.match(page.headers.get('content-security-policy'), /default-src 'none'; script-src 'self'/)
   const admin = { username: 'root', password: goodPassword, invitation: token }
@@ -43,7 +43,7 @@ t.test('with DATABASE_URL the same code uses that Postgres, and listens within a
   t.notOk(existsSync(join(folder, 'postgres')), 'nothing is embedded')
   const [, seconds] = /ready in ([\d.]+) s/.exec(service.output())!
   t.comment(`listening after ${seconds} s`)
-  t.equal((await fetch(`${service.url}/readyz`)).status, 200)
+  t.equal((await request(`${service.url}/readyz`)).status, 200)
 })
 
 t.test('a container makes its administrator by settings, and prints no secret', async (t) => {
@@ -64,7 +64,7 @@ t.test('a container makes its administrator by settings, and prints no secret', 
     for (const secret of [goodPassword, environment.AUTH_MASTER_KEY]) t.notOk(service.output().includes(secret))
   }
   const keys = await Promise.all(
-    [one, two].map(async ({ url }) => (await fetch(`${url}/.well-known/jwks.json`)).text())
+    [one, two].map(async ({ url }) => (await request(`${url}/.well-known/jwks.json`)).text())
   )
   t.equal(keys[0], keys[1], 'of two that start at once one makes the key')
 })

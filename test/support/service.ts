@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { contractFault } from './contract.js'
 
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
@@ -56,6 +57,20 @@ export async function keyturn(words: readonly string[], environment: Environment
   return { code, stdout, stderr }
 }
 
+/** Fetches, and holds the answer against openapi.yaml. */
+export async function request(url: string, init: RequestInit = {}): Promise<Response> {
+  const response = await fetch(url, init)
+  const fault = contractFault({
+    method: init.method ?? 'GET',
+    url: new URL(url).pathname,
+    status: response.status,
+    contentType: response.headers.get('content-type') ?? undefined,
+    body: await response.clone().text()
+  })
+  if (fault !== undefined) throw new Error(`not what openapi.yaml says: ${fault}`)
+  return response
+}
+
 export interface Service {
   readonly url: string
   readonly pid: number
@@ -95,7 +110,7 @@ export async function startService(t: Test, environment: Environment): Promise<S
     pid: child.pid!,
     output: () => output,
     post: (path, body = {}, headers = {}) =>
-      fetch(url + path, {
+      request(url + path, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(body)
