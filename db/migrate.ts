@@ -1,5 +1,4 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { Kysely, type Migration, Migrator, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 
 const folder = new URL('./migrations/', import.meta.url)
@@ -17,45 +16,18 @@ export function migrationText(name: string): Promise<string> {
   return readFile(new URL(`${name}.sql`, folder), 'utf8')
 }
 
-async function toMigration(name: string): Promise<Migration> {
-  const text = await migrationText(name)
-  return {
-    async up(db) {
-      await sql.raw(text).execute(db)
-    }
-  }
-}
-
-async function withMigrator<T>(url: string, work: (migrator: Migrator, db: Kysely<unknown>) => Promise<T>): Promise<T> {
-  const pool = new pg.Pool({
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
     connectionString: url,
-    max: 1,
     connectionTimeoutMillis: 10_000,
-    application_name: 'keyturn migrate',
-    // Others who migrate at the same time are waited for; a table that is in use is not, for ever.
-    onConnect: async (client: pg.ClientBase) => {
-      await client.query("set lock_timeout = '60s'; set statement_timeout = '10min'")
-    }
-  } as pg.PoolConfig)
-  pool.on('error', () => {})
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
-  const migrator = new Migrator({
-    db,
-    provider: {
-      async getMigrations() {
-        const names = await migrationNames()
-        return Object.fromEntries(
-          await Promise.all(names.map(async (name) => [name, await toMigration(name)] as const))
-        )
-      }
-    },
-    migrationTableName: 'migration',
-    migrationLockTableName: 'migration_lock'
+    application_name: 'keyturn migrate'
   })
+  client.on('error', () => {})
   try {
-    return await work(migrator, db)
+    await client.connect()
+    return await work(client)
   } finally {
-    await db.destroy()
+    await client.end()
   }
 }
 
@@ -67,12 +39,12 @@ export interface MigrationState {
 
 /** What was applied, and what is yet to come. Needs no right to change anything. */
 export async function migrationStatus(url: string): Promise<MigrationState[]> {
-  return await withMigrator(url, async (_migrator, db) => {
-    const { rows } = await sql<{ present: boolean }>`select to_regclass('migration') is not null as present`.execute(db)
+  return await withClient(url, async (client) => {
+    const { rows } = await client.query<{ present: boolean }>(`select to_regclass('migration') is not null as present`)
     const applied = new Map<string, Date>()
     if (rows[0]?.present) {
-      const done = await sql<{ name: string; timestamp: string }>`select name, timestamp from migration`.execute(db)
-      for (const row of done.rows) applied.set(row.name, new Date(row.timestamp))
+      const done = await client.query<{ name: string; applied_at: Date }>('select name, applied_at from migration')
+      for (const row of done.rows) applied.set(row.name, row.applied_at)
     }
     return (await migrationNames()).map((name) => ({ name, appliedAt: applied.get(name) ?? null }))
   })
@@ -81,13 +53,33 @@ export async function migrationStatus(url: string): Promise<MigrationState[]> {
 /**
  * Applies what is yet to come, all in one transaction; the names of what it applied.
  *
- * The lock is Kysely's, an advisory lock of the transaction: of twenty processes that start at once one migrates, the
- * others wait and find nothing to do, also behind a pooler that gives every transaction another connection.
+ * Kysely's Migrator locks the session, and behind a pooler in transaction mode the session that unlocks is another one:
+ * the lock stays, and everybody after it waits. This lock, and these timeouts, end with the transaction. Of twenty
+ * processes that start at once one migrates; the others wait and find nothing to do.
  */
 export async function migrateUp(url: string): Promise<string[]> {
-  return await withMigrator(url, async (migrator) => {
-    const { error, results = [] } = await migrator.migrateToLatest()
-    if (error !== undefined) throw error
-    return results.map(({ migrationName }) => migrationName)
+  return await withClient(url, async (client) => {
+    // One message, and `local` throughout: nothing of it is left on a connection that a pooler gives to somebody else.
+    await client.query(`
+      begin;
+      set local lock_timeout = '60s';
+      set local statement_timeout = '10min';
+      select pg_advisory_xact_lock(hashtext('keyturn:migration'))`)
+    try {
+      await client.query(`
+        create table if not exists migration (name text primary key, applied_at timestamptz not null default now())`)
+      const { rows } = await client.query<{ name: string }>('select name from migration')
+      const applied = new Set(rows.map(({ name }) => name))
+      const pending = (await migrationNames()).filter((name) => !applied.has(name))
+      for (const name of pending) {
+        await client.query(await migrationText(name))
+        await client.query('insert into migration (name) values ($1)', [name])
+      }
+      await client.query('commit')
+      return pending
+    } catch (error) {
+      await client.query('rollback').catch(() => {})
+      throw error
+    }
   })
 }

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Installs what the tests use beside npm's packages, where Debian has it: verifiers in another language (test/interop)
-# and nginx (test/deploy). Where all is there already, it does nothing.
+# nginx and PgBouncer (test/deploy). Where all is there already, it does nothing.
 set -eu
 
-packages='python3-jwt python3-jwcrypto python3-cryptography nginx-light'
+packages='python3-jwt python3-jwcrypto python3-cryptography nginx-light pgbouncer'
 
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "test-deps: no apt-get here; without $packages some tests say that they skip"
   exit 0
 fi
-if /usr/bin/python3 -c 'import jwt, jwcrypto, cryptography' 2>/dev/null && command -v nginx >/dev/null 2>&1; then
+if /usr/bin/python3 -c 'import jwt, jwcrypto, cryptography' 2>/dev/null && command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1; then
   exit 0
 fi
 
