@@ -127,6 +127,21 @@ t.test('bodies are JSON, read strictly', async (t) => {
   t.match((await send(`{"password":"${'x'.repeat(1 << 20)}"}`)).json(), { code: 'payload_too_large', status: 413 })
 })
 
+t.test('the documentation page runs nothing but its own origin’s files, and can be switched off', async (t) => {
+  const w = await world(t, (options) => ({ ...options, docs: true }))
+  const page = await w.get('/docs')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self';/)
+  t.notMatch(page.headers['content-security-policy'], /unsafe|https?:|\*/)
+  const sources = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, source]) => source!)
+  t.ok(sources.length > 3)
+  for (const source of sources) t.match(source, /^(\.|\/docs)\/static\//, source)
+  t.match((await w.get('/docs/json')).json(), { openapi: '3.1.0', paths: { '/v1/login': {} } })
+
+  const off = await world(t)
+  t.equal((await off.get('/docs')).statusCode, 404)
+})
+
 t.test('every problem is explained, to people and to programs', async (t) => {
   const w = await world(t)
   for (const code of refusalCodes) {
