@@ -9,7 +9,8 @@ select format(
       from (
         select format('  %I %s', a.attname, format_type(a.atttypid, a.atttypmod))
           || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
-          || case when a.attnotnull then ' not null' else '' end as line
+          || case when a.attnotnull then ' not null' else '' end
+          || case a.attidentity when 'a' then ' generated always as identity' else '' end as line
         from pg_attribute a
         left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -31,7 +32,13 @@ select format(
     where i.indrelid = c.oid
       and not exists (select from pg_constraint o where o.conindid = i.indexrelid and o.contype in ('p', 'u'))
     order by x.relname
-  ) as indexes
+  ) as indexes,
+  array(
+    select pg_get_functiondef(t.tgfoid) || E';\n' || pg_get_triggerdef(t.oid) || ';'
+    from pg_trigger t
+    where t.tgrelid = c.oid and not t.tgisinternal
+    order by t.tgname desc
+  ) as triggers
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = current_schema() and c.relkind = 'r' and c.relname not like 'migration%'
@@ -42,8 +49,12 @@ export async function describeSchema(url: string): Promise<string> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
-    const { rows } = await client.query<{ text: string; constraints: string[]; indexes: string[] }>(statement)
-    const tables = rows.map(({ text, constraints, indexes }) => [text, ...constraints, ...indexes].join('\n'))
+    const { rows } = await client.query<{ text: string; constraints: string[]; indexes: string[]; triggers: string[] }>(
+      statement
+    )
+    const tables = rows.map(({ text, constraints, indexes, triggers }) =>
+      [text, ...constraints, ...indexes, ...triggers].join('\n')
+    )
     return `-- What db/migrations make. Written by \`npm run schema\`; do not edit.\n\n${tables.join('\n\n')}\n`
   } finally {
     await client.end()

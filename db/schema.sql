@@ -12,7 +12,9 @@ create table account (
   roles text[] default '{}'::text[] not null,
   disabled_at timestamp with time zone,
   created_at timestamp with time zone not null,
-  last_login_at timestamp with time zone
+  last_login_at timestamp with time zone,
+  permissions text[] default '{}'::text[] not null,
+  external_id text
 ) with (fillfactor=85);
 alter table account add constraint account_pkey PRIMARY KEY (id);
 alter table account add constraint account_check CHECK (((email IS NULL) = (email_key IS NULL)));
@@ -20,13 +22,42 @@ alter table account add constraint account_check1 CHECK (((email IS NOT NULL) OR
 alter table account add constraint account_check2 CHECK (((password_hash IS NULL) = (password_changed_at IS NULL)));
 alter table account add constraint account_email_check CHECK (((length(email) >= 3) AND (length(email) <= 254)));
 alter table account add constraint account_email_key_key UNIQUE (email_key);
-alter table account add constraint account_password_hash_check CHECK ((password_hash ~~ '$%'::text));
+alter table account add constraint account_external_id_check CHECK (((length(external_id) >= 3) AND (length(external_id) <= 300)));
+alter table account add constraint account_external_id_key UNIQUE (external_id);
+alter table account add constraint account_password_hash_check CHECK ((password_hash ~~ '%$%'::text));
+alter table account add constraint account_permissions_check CHECK ((array_position(permissions, NULL::text) IS NULL));
 alter table account add constraint account_roles_check CHECK ((array_position(roles, NULL::text) IS NULL));
 alter table account add constraint account_username_check CHECK (((length(username) >= 1) AND (length(username) <= 150)));
 alter table account add constraint account_username_key_key UNIQUE (username_key);
 CREATE INDEX account_admin_idx ON public.account USING btree (id) WHERE ('admin'::text = ANY (roles));
 CREATE INDEX account_email_key_prefix_idx ON public.account USING btree (email_key text_pattern_ops);
+CREATE INDEX account_roles_idx ON public.account USING gin (roles) WHERE (roles <> '{}'::text[]);
 CREATE INDEX account_username_key_prefix_idx ON public.account USING btree (username_key text_pattern_ops);
+
+create table api_token (
+  id uuid not null,
+  digest bytea not null,
+  account_id uuid not null,
+  kind text not null,
+  name text not null,
+  hint text not null,
+  scopes text[] default '{}'::text[] not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone
+) with (fillfactor=85);
+alter table api_token add constraint api_token_pkey PRIMARY KEY (id);
+alter table api_token add constraint api_token_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE;
+alter table api_token add constraint api_token_check CHECK ((expires_at > created_at));
+alter table api_token add constraint api_token_digest_check CHECK ((length(digest) = 32));
+alter table api_token add constraint api_token_digest_key UNIQUE (digest);
+alter table api_token add constraint api_token_hint_check CHECK ((length(hint) = 4));
+alter table api_token add constraint api_token_kind_check CHECK ((kind = ANY (ARRAY['personal'::text, 'authtoken'::text, 'knox'::text])));
+alter table api_token add constraint api_token_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100)));
+alter table api_token add constraint api_token_scopes_check CHECK ((array_position(scopes, NULL::text) IS NULL));
+CREATE INDEX api_token_account_id_idx ON public.api_token USING btree (account_id);
+CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id) WHERE (kind = 'authtoken'::text);
+CREATE INDEX api_token_expires_at_idx ON public.api_token USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 create table invitation (
   digest bytea not null,
@@ -45,6 +76,51 @@ alter table invitation add constraint invitation_created_by_fkey FOREIGN KEY (cr
 alter table invitation add constraint invitation_digest_check CHECK ((length(digest) = 32));
 alter table invitation add constraint invitation_used_by_fkey FOREIGN KEY (used_by) REFERENCES account(id) ON DELETE SET NULL;
 CREATE INDEX invitation_expires_at_idx ON public.invitation USING btree (expires_at);
+
+create table revocation (
+  id bigint not null generated always as identity,
+  kind text not null,
+  subject text not null,
+  because text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null
+);
+alter table revocation add constraint revocation_pkey PRIMARY KEY (id);
+alter table revocation add constraint revocation_check CHECK ((expires_at > created_at));
+alter table revocation add constraint revocation_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'account'::text, 'role'::text, 'api_token'::text])));
+alter table revocation add constraint revocation_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 64)));
+CREATE INDEX revocation_expires_at_idx ON public.revocation USING btree (expires_at);
+CREATE OR REPLACE FUNCTION public.revocation_notify()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('keyturn_revocation', '');
+  return null;
+end $function$
+;
+CREATE TRIGGER revocation_notify AFTER INSERT ON public.revocation FOR EACH STATEMENT EXECUTE FUNCTION revocation_notify();
+CREATE OR REPLACE FUNCTION public.revocation_in_order()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_advisory_xact_lock(hashtext('keyturn:revocation'));
+  return null;
+end $function$
+;
+CREATE TRIGGER revocation_in_order BEFORE INSERT ON public.revocation FOR EACH STATEMENT EXECUTE FUNCTION revocation_in_order();
+
+create table role (
+  name text not null,
+  description text default ''::text not null,
+  permissions text[] default '{}'::text[] not null,
+  created_at timestamp with time zone not null
+);
+alter table role add constraint role_pkey PRIMARY KEY (name);
+alter table role add constraint role_description_check CHECK ((length(description) <= 200));
+alter table role add constraint role_name_check CHECK ((name ~ '^[a-z][a-z0-9_.:-]{0,63}$'::text));
+alter table role add constraint role_permissions_check CHECK ((array_position(permissions, NULL::text) IS NULL));
 
 create table session (
   id uuid not null,

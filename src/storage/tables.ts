@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
 
 export interface AccountTable {
   id: string
@@ -10,6 +10,9 @@ export interface AccountTable {
   password_hash: string | null
   password_changed_at: Date | null
   roles: Generated<string[]>
+  permissions: Generated<string[]>
+  /** Where an account came from and its id there: `django:42`. */
+  external_id: Generated<string | null>
   disabled_at: Date | null
   created_at: Date
   last_login_at: Date | null
@@ -56,12 +59,45 @@ export interface InvitationTable {
   used_by: string | null
 }
 
+export interface RoleTable {
+  name: string
+  description: Generated<string>
+  permissions: Generated<string[]>
+  created_at: Date
+}
+
+export interface ApiTokenTable {
+  id: string
+  digest: Buffer
+  account_id: string
+  kind: 'personal' | 'authtoken' | 'knox'
+  name: string
+  hint: string
+  scopes: Generated<string[]>
+  created_at: Date
+  expires_at: Date | null
+  last_used_at: Date | null
+}
+
+export interface RevocationTable {
+  /** bigint: the driver gives it as text. */
+  id: GeneratedAlways<string>
+  kind: 'session' | 'account' | 'role' | 'api_token'
+  subject: string
+  because: string
+  created_at: Date
+  expires_at: Date
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
   session: SessionTable
   signing_key: SigningKeyTable
   invitation: InvitationTable
+  role: RoleTable
+  api_token: ApiTokenTable
+  revocation: RevocationTable
 }
 
 export type Db = Kysely<Tables>

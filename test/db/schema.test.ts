@@ -21,6 +21,8 @@ const columns = {
     password_hash: 'text?',
     password_changed_at: 'timestamptz?',
     roles: '_text',
+    permissions: '_text',
+    external_id: 'text?',
     disabled_at: 'timestamptz?',
     created_at: 'timestamptz',
     last_login_at: 'timestamptz?'
@@ -61,6 +63,32 @@ const columns = {
     expires_at: 'timestamptz',
     used_at: 'timestamptz?',
     used_by: 'uuid?'
+  },
+  role: {
+    name: 'text',
+    description: 'text',
+    permissions: '_text',
+    created_at: 'timestamptz'
+  },
+  api_token: {
+    id: 'uuid',
+    digest: 'bytea',
+    account_id: 'uuid',
+    kind: 'text',
+    name: 'text',
+    hint: 'text',
+    scopes: '_text',
+    created_at: 'timestamptz',
+    expires_at: 'timestamptz?',
+    last_used_at: 'timestamptz?'
+  },
+  revocation: {
+    id: 'int8',
+    kind: 'text',
+    subject: 'text',
+    because: 'text',
+    created_at: 'timestamptz',
+    expires_at: 'timestamptz'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
