@@ -1,15 +1,21 @@
 #!/bin/sh
-# Installs what the tests use beside npm's packages, where Debian has it: verifiers in another language (test/interop)
-# nginx and PgBouncer (test/deploy). Where all is there already, it does nothing.
+# Installs what the tests use beside npm's packages, where Debian has it: verifiers in another language, and Django with
+# what moves over from it (test/interop), nginx and PgBouncer (test/deploy). Where all is there already, it does nothing.
 set -eu
 
-packages='python3-jwt python3-jwcrypto python3-cryptography nginx-light pgbouncer'
+packages='python3-jwt python3-jwcrypto python3-cryptography python3-django python3-djangorestframework
+  python3-djangorestframework-simplejwt python3-bcrypt python3-argon2 nginx-light pgbouncer'
+modules='jwt, jwcrypto, cryptography, django, rest_framework, rest_framework_simplejwt, bcrypt, argon2'
 
-if ! command -v apt-get >/dev/null 2>&1; then
-  echo "test-deps: no apt-get here; without $packages some tests say that they skip"
+all_there() {
+  /usr/bin/python3 -c "import $modules" 2>/dev/null && command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1
+}
+
+if all_there; then
   exit 0
 fi
-if /usr/bin/python3 -c 'import jwt, jwcrypto, cryptography' 2>/dev/null && command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1; then
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "test-deps: no apt-get here; without $modules (Python), nginx and pgbouncer some tests say that they skip"
   exit 0
 fi
 
@@ -19,3 +25,8 @@ export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
 # shellcheck disable=SC2086
 $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
+
+if ! all_there; then
+  echo "test-deps: installed, and yet not all can be used: $modules (Python), nginx and pgbouncer" >&2
+  exit 1
+fi
