@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import type { SigningAlgorithm } from '../../src/domain/key-ring.js'
 import { generateKey } from '../../src/plugins/token-engine.js'
 import { encode, forge, workshop } from '../support/forge.js'
+import { missingModules, python } from '../support/python.js'
 import { freePort } from '../support/service.js'
 import { world } from '../support/world.js'
 
@@ -41,9 +42,6 @@ const withJose: Verifier = async ({ issuer, audience, tokens }) => {
   )
 }
 
-// Debian's own interpreter: its packages are not in others.
-const python = '/usr/bin/python3'
-
 const inPython =
   (script: string): Verifier =>
   async (asked) => {
@@ -60,16 +58,10 @@ const inPython =
     return JSON.parse(output)
   }
 
-/** Why a verifier cannot be used here, or false. */
-function missing(module: string, debianPackage: string): string | false {
-  const has = spawnSync(python, ['-c', `import ${module}, cryptography`]).status === 0
-  return has ? false : `${debianPackage} is not installed: run scripts/test-deps.sh`
-}
-
 const verifiers: Array<[name: string, verifier: Verifier, skip: string | false]> = [
   ['jose', withJose, false],
-  ['PyJWT', inPython('pyjwt.py'), missing('jwt', 'python3-jwt')],
-  ['jwcrypto', inPython('jwcrypto_verifier.py'), missing('jwcrypto', 'python3-jwcrypto')]
+  ['PyJWT', inPython('pyjwt.py'), missingModules('jwt', 'cryptography')],
+  ['jwcrypto', inPython('jwcrypto_verifier.py'), missingModules('jwcrypto', 'cryptography')]
 ]
 
 /** A service that listens where its issuer says. */
