@@ -56,7 +56,7 @@ alter table api_token add constraint api_token_kind_check CHECK ((kind = ANY (AR
 alter table api_token add constraint api_token_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100)));
 alter table api_token add constraint api_token_scopes_check CHECK ((array_position(scopes, NULL::text) IS NULL));
 CREATE INDEX api_token_account_id_idx ON public.api_token USING btree (account_id);
-CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id) WHERE (kind = 'authtoken'::text);
+CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id, name) WHERE (kind = 'authtoken'::text);
 CREATE INDEX api_token_expires_at_idx ON public.api_token USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 create table invitation (
@@ -95,11 +95,13 @@ CREATE OR REPLACE FUNCTION public.revocation_notify()
  LANGUAGE plpgsql
 AS $function$
 begin
-  perform pg_notify('keyturn_revocation', '');
+  if exists (select from added) then
+    perform pg_notify('keyturn_revocation', '');
+  end if;
   return null;
 end $function$
 ;
-CREATE TRIGGER revocation_notify AFTER INSERT ON public.revocation FOR EACH STATEMENT EXECUTE FUNCTION revocation_notify();
+CREATE TRIGGER revocation_notify AFTER INSERT ON public.revocation REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION revocation_notify();
 CREATE OR REPLACE FUNCTION public.revocation_in_order()
  RETURNS trigger
  LANGUAGE plpgsql

@@ -7,25 +7,33 @@ import Fastify, {
   LogController
 } from 'fastify'
 import type { SigningAlgorithm } from './domain/key-ring.js'
+import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
+import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
 import { keys } from './plugins/keys.js'
+import { oauth } from './plugins/oauth.js'
 import { openapi } from './plugins/openapi.js'
 import { type PasswordsOptions, passwords } from './plugins/passwords.js'
 import { frameworkError, problems } from './plugins/problems.js'
+import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
-import { refreshCookie } from './plugins/refresh-cookie.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
+import { revocations } from './plugins/revocations.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
+import { oauthRoutes } from './routes/oauth.js'
 import { pageRoutes } from './routes/pages.js'
+import { roleRoutes } from './routes/roles.js'
 import { sessionRoutes } from './routes/sessions.js'
+import { tokenRoutes } from './routes/tokens.js'
 import { userRoutes } from './routes/users.js'
 import { wellKnownRoutes } from './routes/well-known.js'
 
@@ -42,7 +50,12 @@ export interface AppOptions {
   readonly masterKey: Buffer
   readonly database: DatabaseOptions
   readonly passwords: PasswordsOptions
-  readonly flows: Omit<FlowsOptions, 'clock'>
+  readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
+  /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
+  readonly authenticators: { readonly order: readonly string[]; readonly custom: readonly Authenticator[] }
+  readonly rateLimits: RateLimitsOptions
+  /** Milliseconds between two looks for revocations, when no notification comes. */
+  readonly revocationPollInterval: number
   readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
@@ -54,6 +67,9 @@ export interface AppOptions {
   /** Registered first: how tests look inside. */
   readonly before?: FastifyPluginAsync
 }
+
+/** For routes that are for everybody, and that look at no credential. */
+const everybody = { requirement: allow.allowAny(), authenticators: [] } as const
 
 /** Builds the service without listening. Read it top to bottom: shared scope first, then routes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
@@ -83,9 +99,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(requestLog)
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
-  await app.register(refreshCookie, { secure, allowedOrigins })
+  await app.register(cookies, { secure, allowedOrigins })
+  await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
+  await app.register(revocations, {
+    databaseUrl: options.database.url,
+    pollInterval: options.revocationPollInterval,
+    clock
+  })
   await app.register(vault, { masterKey: options.masterKey })
   await app.register(keys, {
     algorithm: options.signing.algorithm,
@@ -102,12 +124,19 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     leeway: options.leeway,
     clock
   })
-  await app.register(flows, { ...options.flows, clock })
+  await app.register(flows, {
+    ...options.flows,
+    // Until everything that a revocation ends has expired by itself, here and at others whose clocks disagree.
+    revocationLifetime: Math.max(access, principalMaxAge) + options.leeway * 2000,
+    clock
+  })
   await app.register(readiness, { latestMigration: options.latestMigration })
-  await app.register(principals)
+  await app.register(principals, { clock })
+  await app.register(authenticators, { ...options.authenticators, clock })
 
   await app.register(
     async function open(scope) {
+      await scope.register(guard, everybody)
       await scope.register(accountRoutes)
       await scope.register(sessionRoutes)
     },
@@ -116,21 +145,34 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   await app.register(
     async function guarded(scope) {
-      await scope.register(guard, { require: 'authenticated' })
+      await scope.register(guard)
       await scope.register(meRoutes)
+      await scope.register(tokenRoutes)
     },
     { prefix: '/v1' }
   )
 
   await app.register(
     async function administrators(scope) {
-      await scope.register(guard, { require: 'admin' })
+      const requirement = allow.all(allow.admin(), allow.any(allow.authenticated(), allow.scope('admin')))
+      await scope.register(guard, { requirement })
       await scope.register(userRoutes)
+      await scope.register(roleRoutes)
     },
     { prefix: '/v1/admin' }
   )
 
+  await app.register(
+    async function oauthEndpoints(scope) {
+      await scope.register(oauth)
+      await scope.register(guard)
+      await scope.register(oauthRoutes)
+    },
+    { prefix: '/oauth' }
+  )
+
   await app.register(async function everyone(scope) {
+    await scope.register(guard, everybody)
     await scope.register(healthRoutes)
     await scope.register(wellKnownRoutes, {
       prefix: '/.well-known',

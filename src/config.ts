@@ -154,8 +154,12 @@ export function readConfig(environment: Environment, version: string): Config {
           blocklist: loadBlocklist()
         },
         signUp: settings.AUTH_SIGN_UP,
+        tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
         clientId: settings.AUTH_CLIENT_ID
       },
+      authenticators: { order: settings.AUTH_AUTHENTICATORS, custom: [] },
+      rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
+      revocationPollInterval: 1_000,
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
         pollInterval: 10_000

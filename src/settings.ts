@@ -50,6 +50,16 @@ const oneOf =
   (text: string) =>
     values.find((value) => value === text) ?? must(`one of ${values.join(', ')}`)
 
+/** A rate such as 20/m; null for `off`. */
+function rate(text: string): { max: number; window: number } | null {
+  if (text === 'off') return null
+  const match = /^(\d{1,6})\/(s|m|h|d)$/.exec(text)
+  const max = Number(match?.[1] ?? 0)
+  return max >= 1
+    ? { max, window: units[match![2]!]! * 1000 }
+    : must('a rate such as 5/s, 20/m, 100/h or 1000/d, or off')
+}
+
 const flag = (text: string) =>
   text === 'true' || text === 'on' ? true : text === 'false' || text === 'off' ? false : must('true or false')
 
@@ -199,6 +209,37 @@ export const definitions = {
     help: 'How long verifiers may keep the key set.',
     fallback: '5m',
     parse: duration('10s', '1d')
+  }),
+  AUTH_AUTHENTICATORS: define({
+    help: 'Comma-separated credentials that count, in the order in which they are looked for: `session` (cookie), `token` (API token), `bearer` (access token), `basic` (username and password; for scripts), and those of AUTH_PLUGINS by name.',
+    fallback: 'session,token,bearer',
+    parse: (value: string) => {
+      const names = list(text)(value)
+      if (names.length === 0) must('at least one name')
+      if (new Set(names).size < names.length) must('a list without repetition')
+      return names
+    }
+  }),
+  AUTH_PLUGINS: define({
+    help: 'Comma-separated JavaScript modules that add authenticators: paths, or names of installed packages.',
+    fallback: '',
+    example: './x-api-key.js',
+    parse: list(text)
+  }),
+  AUTH_TOKEN_ON_REGISTER: define({
+    help: 'Whether every new account gets an API token.',
+    fallback: 'false',
+    parse: flag
+  }),
+  AUTH_RATE_LIMIT_SIGN_IN: define({
+    help: 'Attempts to sign in with a password from one address, as N/s, N/m, N/h or N/d; `off` for no limit. Behind a proxy set AUTH_TRUSTED_PROXIES, or all clients share one address.',
+    fallback: '100/m',
+    parse: rate
+  }),
+  AUTH_RATE_LIMIT_REGISTER: define({
+    help: 'Registrations from one address, as N/s, N/m, N/h or N/d; `off` for no limit.',
+    fallback: '100/h',
+    parse: rate
   }),
   AUTH_SIGN_UP: define({
     help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody but new administrators (`closed`).',

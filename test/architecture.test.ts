@@ -32,7 +32,7 @@ const mayImport: Record<string, readonly string[]> = {
 
 /** Which packages a folder may use at all. */
 const packages: Record<string, RegExp> = {
-  domain: /^node:crypto$/,
+  domain: /^node:(crypto|zlib)$/,
   storage: /^kysely$/,
   flows: /^node:crypto$/,
   schemas: /^typebox$/,
@@ -44,9 +44,11 @@ const wrappedBy: Record<string, readonly string[]> = {
   pg: ['plugins/database.ts', 'embedded'],
   '@fastify/jwt': ['plugins/token-engine.ts'],
   '@node-rs/argon2': ['hashing/worker.js'],
-  '@fastify/cookie': ['plugins/refresh-cookie.ts'],
+  '@fastify/cookie': ['plugins/cookies.ts'],
   '@fastify/helmet': ['plugins/response-headers.ts'],
   '@fastify/cors': ['plugins/response-headers.ts'],
+  '@fastify/formbody': ['plugins/oauth.ts'],
+  '@fastify/rate-limit': ['plugins/rate-limits.ts'],
   '@fastify/swagger': ['plugins/openapi.ts'],
   '@fastify/swagger-ui': ['app.ts'],
   'close-with-grace': ['server.ts']

@@ -23,7 +23,8 @@ from (
 ) as used
 where name ~ '^[a-z][a-z0-9_.:-]{0,63}$';
 
--- Opaque, long-lived keys. Only a digest is kept; authtoken is the one of an account that Django clients know.
+-- Opaque, long-lived keys. Only a digest is kept. An authtoken is the one key of an account that Django clients ask for
+-- again and again; beside it may be the one that came from Django.
 create table api_token (
   id uuid primary key,
   digest bytea not null unique check (length(digest) = 32),
@@ -38,7 +39,7 @@ create table api_token (
   last_used_at timestamptz
 ) with (fillfactor = 85);
 create index api_token_account_id_idx on api_token (account_id);
-create unique index api_token_authtoken_idx on api_token (account_id) where kind = 'authtoken';
+create unique index api_token_authtoken_idx on api_token (account_id, name) where kind = 'authtoken';
 create index api_token_expires_at_idx on api_token (expires_at) where expires_at is not null;
 
 -- What is over before it expires by itself, in the order of commits: an access token carries the last id that was there
@@ -65,8 +66,11 @@ for each statement execute function revocation_in_order();
 
 create function revocation_notify() returns trigger language plpgsql as $$
 begin
-  perform pg_notify('keyturn_revocation', '');
+  if exists (select from added) then
+    perform pg_notify('keyturn_revocation', '');
+  end if;
   return null;
 end $$;
 create trigger revocation_notify after insert on revocation
+referencing new table as added
 for each statement execute function revocation_notify();

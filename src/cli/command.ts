@@ -56,6 +56,21 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
     .join('\n')
 }
 
+/** A comma-separated option as its items; none where it was left out. */
+export function items(text: string | boolean | undefined): string[] {
+  return String(text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+/** The one word that a command was called with. */
+export function one(call: Call, what: string): string {
+  const [name, ...rest] = call.positionals
+  if (name === undefined || rest.length > 0) throw new UsageError(`Name one ${what}.`)
+  return name
+}
+
 /** A number of minutes, hours or days as text in milliseconds. */
 export function lifetime(text: string): number {
   const match = /^(\d{1,6})(s|m|h|d)$/.exec(text)

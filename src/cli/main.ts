@@ -7,9 +7,11 @@ import { Refusal } from '../domain/refusal.js'
 import { catalogue } from '../schemas/problems.js'
 import { buildConfiguredApp, openConfiguredDatabase, prepareSchema, serve } from '../server.js'
 import { version } from '../version.js'
+import { apiTokenCommands } from './api-tokens.js'
 import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
 import { databaseCommands } from './database.js'
 import { operationCommands } from './operation.js'
+import { roleCommands } from './roles.js'
 import { tokenCommands } from './tokens.js'
 import { userCommands } from './users.js'
 
@@ -24,6 +26,8 @@ const commands: Record<string, Command> = {
   },
   ...databaseCommands,
   ...userCommands,
+  ...roleCommands,
+  ...apiTokenCommands,
   ...tokenCommands,
   ...operationCommands
 }

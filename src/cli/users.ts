@@ -1,17 +1,12 @@
 import type { Account } from '../storage/accounts.js'
-import { type Answer, type Call, type Command, lifetime, table, UsageError } from './command.js'
-
-function one(call: Call, what: string): string {
-  const [name, ...rest] = call.positionals
-  if (name === undefined || rest.length > 0) throw new UsageError(`Name one ${what}.`)
-  return name
-}
+import { type Answer, type Call, type Command, items, lifetime, one, table, UsageError } from './command.js'
 
 const toJson = (account: Account) => ({
   id: account.id,
   username: account.username,
   email: account.email,
   roles: account.roles,
+  permissions: account.permissions,
   disabled: account.disabledAt !== null,
   created_at: account.createdAt,
   last_login_at: account.lastLoginAt
@@ -25,6 +20,7 @@ function describe(account: Account): string {
       ['username', account.username],
       ['email', account.email ?? '(none)'],
       ['roles', account.roles.join(', ') || '(none)'],
+      ['permissions', account.permissions.join(', ') || '(none of its own)'],
       ['state', account.disabledAt === null ? 'enabled' : `disabled since ${account.disabledAt.toISOString()}`],
       ['created', account.createdAt.toISOString()],
       ['last login', account.lastLoginAt?.toISOString() ?? '(never)']
@@ -41,17 +37,11 @@ const newUserOptions = {
 
 async function create(call: Call, roles: readonly string[]): Promise<Answer> {
   const username = one(call, 'username')
-  const password = await call.io.secret('Password: ')
+  const password = call.options['no-password'] ? undefined : await call.io.secret('Password: ')
   const email = call.options.email as string | undefined
   const account = await call.withApp((app) => app.flows.createAccount({ username, email, password, roles }))
   return answer(account, `Created ${account.username} (${account.id}).`)
 }
-
-const rolesOf = (call: Call) =>
-  String(call.options.roles ?? '')
-    .split(',')
-    .map((role) => role.trim())
-    .filter((role) => role !== '')
 
 /** Everything about accounts, by whoever has the database. Passwords come from the terminal or standard input. */
 export const userCommands: Record<string, Command> = {
@@ -77,10 +67,13 @@ export const userCommands: Record<string, Command> = {
     }
   },
   'user create': {
-    usage: 'user create <username> [--email <address>] [--roles a,b]',
+    usage: 'user create <username> [--email <address>] [--roles a,b] [--no-password]',
     summary: 'Make an account. The password is asked for, or read from standard input.',
-    options: newUserOptions,
-    run: (call) => create(call, rolesOf(call))
+    options: {
+      ...newUserOptions,
+      'no-password': { type: 'boolean', help: 'Make one that cannot sign in with a password: a service.' }
+    },
+    run: (call) => create(call, items(call.options.roles))
   },
   'user list': {
     usage: 'user list [--search <beginning>] [--limit 50] [--cursor <cursor>]',
@@ -121,6 +114,34 @@ export const userCommands: Record<string, Command> = {
       const name = one(call, 'user')
       const account = await call.withApp((app) => app.flows.findUser(name))
       return answer(account, describe(account))
+    }
+  },
+  'user roles': {
+    usage: 'user roles <username, email or id> --set a,b',
+    summary: 'Replace the roles of an account. Its older tokens are refused, and clients refresh.',
+    options: { set: { type: 'string', help: 'Comma-separated roles; empty for none.' } },
+    async run(call) {
+      const name = one(call, 'user')
+      if (call.options.set === undefined) throw new UsageError('Say which roles: --set a,b')
+      const roles = items(call.options.set)
+      const account = await call.withApp(async (app) =>
+        app.flows.setUserRoles((await app.flows.findUser(name)).id, roles)
+      )
+      return answer(account, `Roles of ${account.username}: ${account.roles.join(', ') || '(none)'}.`)
+    }
+  },
+  'user permissions': {
+    usage: 'user permissions <username, email or id> --set a,b',
+    summary: 'Replace what an account may do beyond its roles.',
+    options: { set: { type: 'string', help: 'Comma-separated permissions; empty for none.' } },
+    async run(call) {
+      const name = one(call, 'user')
+      if (call.options.set === undefined) throw new UsageError('Say which permissions: --set a,b')
+      const permissions = items(call.options.set)
+      const account = await call.withApp(async (app) =>
+        app.flows.setUserPermissions((await app.flows.findUser(name)).id, permissions)
+      )
+      return answer(account, `Permissions of ${account.username}: ${account.permissions.join(', ') || '(none)'}.`)
     }
   },
   'user disable': {

@@ -13,12 +13,18 @@ export interface AccessTokenClaims {
   readonly sid: string
   readonly scope: string
   readonly roles: readonly string[]
+  /** What the account may do, by its roles and of its own. */
+  readonly permissions: readonly string[]
+  /** The last revocation that was there when this was issued: a later one of its account or roles ends it. */
+  readonly rev: number
   /** When the person signed in; a refresh never moves it (RFC 9068 §2.2.1). */
   readonly auth_time: number
   readonly amr: readonly string[]
   readonly acr: string
   /** Lets Django REST Framework's simplejwt accept it as it is. */
   readonly token_type: 'access'
+  /** The id that an account had in Django, for services that still look their users up by it. */
+  readonly user_id?: string
 }
 
 /** What the claims are made from. */
@@ -28,6 +34,9 @@ export interface AccessTokenSubject {
   readonly clientId: string
   readonly scope: string
   readonly roles: readonly string[]
+  readonly permissions: readonly string[]
+  readonly revision: number
+  readonly userId: string | undefined
   readonly authenticatedAt: Date
   readonly amr: readonly string[]
   readonly acr: string
@@ -67,10 +76,13 @@ export function composeClaims(
     sid: subject.sessionId,
     scope: subject.scope,
     roles: subject.roles,
+    permissions: subject.permissions,
+    rev: subject.revision,
     auth_time: seconds(subject.authenticatedAt),
     amr: subject.amr,
     acr: subject.acr,
-    token_type: 'access'
+    token_type: 'access',
+    ...(subject.userId === undefined ? {} : { user_id: subject.userId })
   }
 }
 
@@ -99,7 +111,7 @@ const isInstant = (value: unknown): value is number => Number.isSafeInteger(valu
 const isTextList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-const shapes: Record<keyof AccessTokenClaims, (value: unknown) => boolean> = {
+const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id'>, (value: unknown) => boolean> = {
   iss: isText,
   sub: isText,
   aud: (value) => isText(value) || (isTextList(value) && value.length > 0),
@@ -110,6 +122,8 @@ const shapes: Record<keyof AccessTokenClaims, (value: unknown) => boolean> = {
   sid: isText,
   scope: (value) => typeof value === 'string',
   roles: isTextList,
+  permissions: isTextList,
+  rev: isInstant,
   auth_time: isInstant,
   amr: isTextList,
   acr: isText,

@@ -1,30 +1,64 @@
 import type { AccessTokenClaims } from './access-token.js'
 
-/** Who a request speaks for, whichever authenticator said so. */
+/** Who a request speaks for: the same shape whichever authenticator said so. */
 export interface Principal {
   readonly accountId: string
-  readonly sessionId: string
-  readonly tokenId: string
-  readonly clientId: string
+  /** The name of the authenticator. */
+  readonly authenticator: string
+  /** Null where the credential belongs to no sign-in. */
+  readonly sessionId: string | null
+  /** `jti` of an access token, the id of an API token. */
+  readonly tokenId: string | null
+  readonly clientId: string | null
+  /** What the credential is limited to; empty where it is good for all that its account may do. */
   readonly scopes: ReadonlySet<string>
   readonly roles: ReadonlySet<string>
-  readonly authenticatedAt: Date
+  readonly permissions: ReadonlySet<string>
+  /** When a person signed in; null where nobody did. */
+  readonly authenticatedAt: Date | null
   readonly amr: readonly string[]
-  readonly acr: string
-  readonly expiresAt: Date
+  readonly acr: string | null
+  readonly expiresAt: Date | null
+  /** The last revocation that was there when this was read from the database. */
+  readonly revision: number
+}
+
+/** A principal of which little is known: what is left out is nothing, nobody and never. */
+export function principal(known: Partial<Principal> & Pick<Principal, 'accountId' | 'authenticator'>): Principal {
+  return {
+    sessionId: null,
+    tokenId: null,
+    clientId: null,
+    scopes: new Set(),
+    roles: new Set(),
+    permissions: new Set(),
+    authenticatedAt: null,
+    amr: [],
+    acr: null,
+    expiresAt: null,
+    revision: Number.MAX_SAFE_INTEGER,
+    ...known
+  }
+}
+
+export function scopesOf(text: string): ReadonlySet<string> {
+  return new Set(text === '' ? [] : text.split(' '))
 }
 
 export function principalOf(claims: AccessTokenClaims): Principal {
   return {
     accountId: claims.sub,
+    authenticator: 'bearer',
     sessionId: claims.sid,
     tokenId: claims.jti,
     clientId: claims.client_id,
-    scopes: new Set(claims.scope === '' ? [] : claims.scope.split(' ')),
+    scopes: scopesOf(claims.scope),
     roles: new Set(claims.roles),
+    permissions: new Set(claims.permissions),
     authenticatedAt: new Date(claims.auth_time * 1000),
     amr: claims.amr,
     acr: claims.acr,
-    expiresAt: new Date(claims.exp * 1000)
+    expiresAt: new Date(claims.exp * 1000),
+    revision: claims.rev
   }
 }

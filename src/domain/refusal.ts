@@ -15,7 +15,9 @@ export const refusalCodes = [
   'internal_error',
   'invalid_credentials',
   'invitation_invalid',
+  'insufficient_scope',
   'last_administrator',
+  'limit_reached',
   'media_type_unsupported',
   'method_not_allowed',
   'not_found',
@@ -23,19 +25,26 @@ export const refusalCodes = [
   'password_incorrect',
   'payload_too_large',
   'permission_denied',
+  'rate_limited',
+  'reauthentication_required',
   'refresh_reused',
   'request_malformed',
+  'role_protected',
   'service_unavailable',
   'session_expired',
   'session_revoked',
   'sign_up_closed',
   'token_expired',
   'token_invalid',
+  'token_revoked',
   'username_taken',
   'validation_failed'
 ] as const
 
 export type RefusalCode = (typeof refusalCodes)[number]
+
+/** What a challenge says besides its scheme (RFC 6750 §3, RFC 9470 §3). */
+export type ChallengeParameters = Readonly<Record<string, string>>
 
 export interface RefusalDetails {
   /** For the log only: it never leaves the process. */
@@ -43,6 +52,10 @@ export interface RefusalDetails {
   readonly errors?: readonly Violation[]
   /** Seconds after which it is worth trying again (RFC 9110 §10.2.3). */
   readonly retryAfter?: number
+  /** For the challenge of the scheme by which the request came. */
+  readonly challenge?: ChallengeParameters
+  /** What to do about this very request, for its sender; never what was sent. */
+  readonly detail?: string
   readonly cause?: unknown
 }
 
@@ -53,6 +66,8 @@ export class Refusal extends Error {
   readonly because: string | undefined
   readonly errors: readonly Violation[] | undefined
   readonly retryAfter: number | undefined
+  readonly challenge: ChallengeParameters | undefined
+  readonly detail: string | undefined
 
   constructor(code: RefusalCode, details: RefusalDetails = {}) {
     super(details.because ?? code, details.cause === undefined ? undefined : { cause: details.cause })
@@ -60,5 +75,7 @@ export class Refusal extends Error {
     this.because = details.because
     this.errors = details.errors
     this.retryAfter = details.retryAfter
+    this.challenge = details.challenge
+    this.detail = details.detail
   }
 }

@@ -24,6 +24,13 @@ export type RotationVerdict =
   | { readonly kind: 'refuse'; readonly because: 'ended' | 'disabled' | 'expired' }
   | { readonly kind: 'revoke'; readonly because: 'refresh_reused' }
 
+/** Why a session speaks for nobody any more, or null. */
+export function whyOver(held: HeldSession, now: Date): 'ended' | 'disabled' | 'expired' | null {
+  if (held.endedBecause !== null) return 'ended'
+  if (held.accountDisabled) return 'disabled'
+  return held.expiresAt <= now || held.idleExpiresAt <= now ? 'expired' : null
+}
+
 /**
  * Decides what a presented refresh token, whose MAC was right, deserves.
  *
@@ -32,9 +39,8 @@ export type RotationVerdict =
  * backup) can be behind a token that we made, and nobody is to be signed out for that.
  */
 export function judgeRefresh(held: HeldSession, generation: number, rules: RotationRules, now: Date): RotationVerdict {
-  if (held.endedBecause !== null) return { kind: 'refuse', because: 'ended' }
-  if (held.accountDisabled) return { kind: 'refuse', because: 'disabled' }
-  if (held.expiresAt <= now || held.idleExpiresAt <= now) return { kind: 'refuse', because: 'expired' }
+  const over = whyOver(held, now)
+  if (over !== null) return { kind: 'refuse', because: over }
   if (generation >= held.generation) return { kind: 'rotate' }
   // The predecessor alone can have lost its answer: that its successor is current means that it was never presented.
   if (generation === held.generation - 1) {

@@ -1,8 +1,9 @@
-import type { AccessTokenSubject } from '../domain/access-token.js'
+import type { AccessTokenClaims, AccessTokenSubject } from '../domain/access-token.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
-import type { Lifetimes } from '../domain/session.js'
+import { type Lifetimes, later } from '../domain/session.js'
+import type { EndedBecause, Ending } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
 
 /** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
@@ -28,6 +29,12 @@ export interface Tools {
   readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => SignedAccessToken
   readonly formatRefreshToken: (content: RefreshTokenContent) => string
   readonly readRefreshToken: (text: string) => RefreshTokenContent | null
+  readonly formatSessionCookie: (sessionId: string) => string
+  readonly readSessionCookie: (text: string) => string | null
+  /** The claims of an access token that is good at this moment by its form, signature and times. */
+  readonly judgeAccessToken: (token: string) => Promise<AccessTokenClaims | undefined>
+  /** The key of an account's authtoken, by the id of its row. */
+  readonly authtokenKey: (tokenId: string) => string
   readonly log: (event: string, fields: Record<string, unknown>) => void
   readonly settings: FlowSettings
 }
@@ -37,6 +44,10 @@ export interface FlowSettings {
   readonly rotation: RotationRules
   readonly passwordPolicy: PasswordPolicy
   readonly signUp: 'open' | 'closed' | 'invitation'
+  /** Milliseconds for which everybody has to remember a revocation: the longest life of what it ends. */
+  readonly revocationLifetime: number
+  /** Whether every new account gets an API token (Django's `post_save` recipe). */
+  readonly tokenOnRegister: boolean
   /** The client that first-party sign-ins speak for. */
   readonly clientId: string
 }
@@ -45,4 +56,9 @@ export interface FlowSettings {
 export interface Client {
   readonly userAgent: string | null
   readonly address: string | null
+}
+
+/** How the end of something at this moment is told to everybody. */
+export function ending(tools: Tools, because: EndedBecause, at: Date): Ending {
+  return { because, at, rememberedUntil: later(at, tools.settings.revocationLifetime) }
 }

@@ -73,7 +73,8 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
   }
 }
 
-async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
+/** Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work. */
+export async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
   const { username, email } = credentials
   if ((username === undefined) === (email === undefined)) {
     const detail = 'Send either "username" or "email".'

@@ -1,14 +1,17 @@
 import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
 import { judgePassword } from '../domain/password-policy.js'
 import { Refusal } from '../domain/refusal.js'
+import { later } from '../domain/session.js'
+import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
+import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
-import type { Tools } from './flow.js'
+import { ending, type Tools } from './flow.js'
 import { orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
 export async function readProfile(tools: Tools, accountId: string): Promise<accounts.Account> {
-  const account = await accounts.find(tools.db, accountId)
+  const account = isUuid(accountId) ? await accounts.find(tools.db, accountId) : undefined
   // A valid access token of an account that was deleted: it lives on for minutes, its owner does not.
   if (account === undefined) throw new Refusal('not_found')
   return account
@@ -46,7 +49,7 @@ export async function changeProfile(
 /** Changes the password for the old one, and ends all other sessions: whoever knew the old one is out. */
 export async function changePassword(
   tools: Tools,
-  who: { readonly accountId: string; readonly sessionId: string },
+  who: { readonly accountId: string; readonly sessionId: string | null },
   currentPassword: string,
   newPassword: string
 ): Promise<void> {
@@ -57,7 +60,7 @@ export async function changePassword(
   const now = tools.clock()
   const changed = await tools.db.transaction().execute(async (trx) => {
     const won = await accounts.changePasswordHash(trx, account.id, { from: account.passwordHash, to, changedAt: now })
-    if (won) await sessions.endAll(trx, account.id, 'password_changed', now, who.sessionId)
+    if (won) await sessions.endOthers(trx, account.id, who.sessionId, ending(tools, 'password_changed', now))
     return won
   })
   if (!changed) throw new Refusal('password_incorrect', { because: 'changed meanwhile' })
@@ -67,9 +70,17 @@ export async function changePassword(
 /** Deletes the account, with all that hangs on it. */
 export async function deleteAccount(tools: Tools, accountId: string, currentPassword: string): Promise<void> {
   await confirmPassword(tools, accountId, currentPassword)
+  const now = tools.clock()
   const outcome = await tools.db.transaction().execute(async (trx) => {
     if (!(await guardLastAdministrator(trx, accountId))) return 'last_administrator' as const
     await accounts.remove(trx, accountId)
+    await revocations.insert(trx, {
+      kind: 'account',
+      subject: accountId,
+      because: 'account_deleted',
+      createdAt: now,
+      expiresAt: later(now, tools.settings.revocationLifetime)
+    })
     return null
   })
   if (outcome !== null) throw new Refusal(outcome)
@@ -81,7 +92,7 @@ async function confirmPassword(
   accountId: string,
   password: string | undefined
 ): Promise<accounts.AccountWithPassword> {
-  const account = await accounts.find(tools.db, accountId)
+  const account = isUuid(accountId) ? await accounts.find(tools.db, accountId) : undefined
   if (account === undefined) throw new Refusal('not_found')
   const right =
     password !== undefined &&

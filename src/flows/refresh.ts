@@ -2,10 +2,11 @@ import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { judgeRefresh } from '../domain/rotation.js'
 import { later, type RefreshTransport } from '../domain/session.js'
 import * as sessions from '../storage/sessions.js'
-import type { Tools } from './flow.js'
+import { ending, type Tools } from './flow.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
-const refusals: Record<'ended' | 'disabled' | 'expired', RefusalCode> = {
+/** The refusals of a session that is over. */
+export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode> = {
   ended: 'session_revoked',
   disabled: 'account_disabled',
   expired: 'session_expired'
@@ -36,10 +37,10 @@ export async function refresh(tools: Tools, text: string, transport: RefreshTran
       tools.log('refresh.replayed', { ...who, late: verdict.late })
       return issueTokens(tools, found, now)
     case 'refuse':
-      throw new Refusal(refusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
+      throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
     case 'revoke':
       // A statement of its own, committed before the refusal is thrown: the thief's token dies with the victim's.
-      await sessions.end(db, found.session, verdict.because, now)
+      await sessions.end(db, found.session, ending(tools, verdict.because, now))
       tools.log('refresh.reuse_detected', who)
       throw new Refusal('refresh_reused')
     case 'rotate':

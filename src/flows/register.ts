@@ -6,7 +6,9 @@ import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
 import type { Db } from '../storage/tables.js'
+import { insertAuthtoken } from './api-tokens.js'
 import type { Tools } from './flow.js'
+import { refuseUnknownRoles } from './roles.js'
 
 export interface Registration {
   readonly username: string
@@ -16,17 +18,23 @@ export interface Registration {
   readonly invitation?: string | undefined
 }
 
+export interface Registered {
+  readonly account: accounts.Account
+  /** The key that every new account gets, where that is set. */
+  readonly authtoken: string | undefined
+}
+
 export function invitationDigest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
 /** Adds an account, for whoever asks, as far as the setting lets them. */
-export async function register(tools: Tools, registration: Registration): Promise<accounts.Account> {
+export async function register(tools: Tools, registration: Registration): Promise<Registered> {
   const { invitation } = registration
   if (invitation === undefined) {
     if (tools.settings.signUp !== 'open') throw new Refusal('sign_up_closed', { because: tools.settings.signUp })
     const draft = await draftAccount(tools, registration, [])
-    return await insertAccount(tools.db, draft)
+    return await insertAccount(tools, draft)
   }
 
   const digest = invitationDigest(invitation)
@@ -41,9 +49,9 @@ export async function register(tools: Tools, registration: Registration): Promis
     if (isForAdmin) await accounts.lockAdministrators(trx)
     if (redeemed.isSetup && (await accounts.hasActiveAdministrator(trx))) return 'invitation_invalid' as const
     // Thrown inside the transaction on purpose: who took a name that was gone may use the invitation again.
-    const account = await insertAccount(trx, { ...draft, roles: redeemed.roles })
-    await invitations.setUsedBy(trx, digest, account.id)
-    return account
+    const registered = await insertAccountIn(tools, trx, { ...draft, roles: redeemed.roles })
+    await invitations.setUsedBy(trx, digest, registered.account.id)
+    return registered
   })
   if (typeof outcome === 'string') throw new Refusal(outcome)
   return outcome
@@ -54,7 +62,8 @@ export async function createAccount(
   tools: Tools,
   input: { username: string; password?: string | undefined; email?: string | undefined; roles?: readonly string[] }
 ): Promise<accounts.Account> {
-  return await insertAccount(tools.db, await draftAccount(tools, input, input.roles ?? []))
+  await refuseUnknownRoles(tools.db, input.roles ?? [])
+  return (await insertAccount(tools, await draftAccount(tools, input, input.roles ?? []))).account
 }
 
 /** The password is judged and hashed here, before any transaction: hashing takes long, and holds nothing. */
@@ -81,8 +90,15 @@ async function draftAccount(
   }
 }
 
-async function insertAccount(db: Db, draft: accounts.NewAccount): Promise<accounts.Account> {
-  return orRefuseName(await accounts.insert(db, draft))
+async function insertAccount(tools: Tools, draft: accounts.NewAccount): Promise<Registered> {
+  if (!tools.settings.tokenOnRegister) return await insertAccountIn(tools, tools.db, draft)
+  return await tools.db.transaction().execute((trx) => insertAccountIn(tools, trx, draft))
+}
+
+async function insertAccountIn(tools: Tools, db: Db, draft: accounts.NewAccount): Promise<Registered> {
+  const account = orRefuseName(await accounts.insert(db, draft))
+  const made = tools.settings.tokenOnRegister ? await insertAuthtoken(tools, db, account.id) : undefined
+  return { account, authtoken: made?.key }
 }
 
 /** Turns a name that was taken into its refusal. */

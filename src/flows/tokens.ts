@@ -3,6 +3,11 @@ import type { Account } from '../storage/accounts.js'
 import type { LiveSession } from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 
+/** The id that an account had in Django; undefined for all others. */
+export function djangoId(account: Account): string | undefined {
+  return account.externalId?.startsWith('django:') ? account.externalId.slice('django:'.length) : undefined
+}
+
 /** What a sign-in and a refresh answer with. */
 export interface IssuedTokens {
   readonly accessToken: string
@@ -14,6 +19,8 @@ export interface IssuedTokens {
   /** Seconds until the session's absolute end. */
   readonly authorizationExpiresIn: number
   readonly transport: RefreshTransport
+  /** The value of the cookie that speaks for the session on pages. */
+  readonly sessionCookie: string
   readonly account: Account
 }
 
@@ -21,7 +28,7 @@ export interface IssuedTokens {
  * The tokens of a session at its present generation. What the refresh token is follows from the session alone, so a
  * replay gets the same; the access token is new each time, and what it says of the sign-in never changes.
  */
-export function issueTokens(tools: Tools, { session, account }: LiveSession, now: Date): IssuedTokens {
+export function issueTokens(tools: Tools, { session, account, grants }: LiveSession, now: Date): IssuedTokens {
   const access = tools.signAccessToken(
     {
       accountId: account.id,
@@ -29,6 +36,9 @@ export function issueTokens(tools: Tools, { session, account }: LiveSession, now
       clientId: session.clientId,
       scope: session.scope,
       roles: account.roles,
+      permissions: grants.permissions,
+      revision: grants.revision,
+      userId: djangoId(account),
       authenticatedAt: session.createdAt,
       amr: session.amr,
       acr: session.acr,
@@ -43,6 +53,7 @@ export function issueTokens(tools: Tools, { session, account }: LiveSession, now
     refreshTokenTimeout: secondsUntil(session.idleExpiresAt, now),
     authorizationExpiresIn: secondsUntil(session.expiresAt, now),
     transport: session.transport,
+    sessionCookie: tools.formatSessionCookie(session.id),
     account
   }
 }

@@ -6,8 +6,9 @@ import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Trx } from '../storage/tables.js'
-import type { Tools } from './flow.js'
+import { ending, type Tools } from './flow.js'
 import { createAccount, invitationDigest } from './register.js'
+import { refuseUnknownRoles, revokeIssued } from './roles.js'
 
 /** What administrators do with accounts that are not their own. */
 
@@ -51,7 +52,7 @@ export async function disableUser(tools: Tools, id: string): Promise<accounts.Ac
   return await changeUser(tools, id, async (trx) => {
     if (!(await guardLastAdministrator(trx, id))) return 'last_administrator'
     const account = await accounts.setDisabled(trx, id, now)
-    await sessions.endAll(trx, id, 'account_disabled', now)
+    await sessions.endAll(trx, id, ending(tools, 'account_disabled', now))
     tools.log('user.disabled', { account: id })
     return account
   })
@@ -64,15 +65,33 @@ export async function enableUser(tools: Tools, id: string): Promise<accounts.Acc
 export async function setUserRoles(tools: Tools, id: string, roles: readonly string[]): Promise<accounts.Account> {
   const unique = [...new Set(roles)].sort()
   return await changeUser(tools, id, async (trx) => {
+    await refuseUnknownRoles(trx, roles)
     if (!unique.includes('admin') && !(await guardLastAdministrator(trx, id))) return 'last_administrator'
+    const account = await accounts.setRoles(trx, id, unique)
     tools.log('user.roles_changed', { account: id, roles: unique })
-    return await accounts.setRoles(trx, id, unique)
+    await revokeIssued(tools, trx, 'account', id, 'roles_changed')
+    return account
+  })
+}
+
+/** Replaces what an account may do beyond its roles. */
+export async function setUserPermissions(
+  tools: Tools,
+  id: string,
+  permissions: readonly string[]
+): Promise<accounts.Account> {
+  const unique = [...new Set(permissions)].sort()
+  return await changeUser(tools, id, async (trx) => {
+    const account = await accounts.setPermissions(trx, id, unique)
+    tools.log('user.permissions_changed', { account: id, permissions: unique })
+    await revokeIssued(tools, trx, 'account', id, 'permissions_changed')
+    return account
   })
 }
 
 export async function endUserSessions(tools: Tools, id: string): Promise<number> {
   const user = await readUser(tools, id)
-  const ended = await sessions.endAll(tools.db, user.id, 'ended_by_admin', tools.clock())
+  const ended = await sessions.endAll(tools.db, user.id, ending(tools, 'ended_by_admin', tools.clock()))
   tools.log('session.ended_all', { account: user.id, because: 'ended_by_admin', sessions: ended })
   return ended
 }
@@ -87,6 +106,7 @@ export async function invite(
   tools: Tools,
   invitation: { roles: readonly string[]; lifetime: number; isSetup?: boolean; createdBy?: string }
 ): Promise<{ token: string; expiresAt: Date }> {
+  await refuseUnknownRoles(tools.db, invitation.roles)
   const token = tools.entropy(32).toString('base64url')
   const now = tools.clock()
   const expiresAt = later(now, invitation.lifetime)
@@ -94,7 +114,7 @@ export async function invite(
     digest: invitationDigest(token),
     roles: invitation.roles,
     isSetup: invitation.isSetup ?? false,
-    createdBy: invitation.createdBy ?? null,
+    createdBy: invitation.createdBy !== undefined && isUuid(invitation.createdBy) ? invitation.createdBy : null,
     createdAt: now,
     expiresAt
   })

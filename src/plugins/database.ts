@@ -97,6 +97,62 @@ export function openDatabase(options: DatabaseOptions, onIdleError: (error: Erro
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool) }) })
 }
 
+/** Milliseconds between two attempts to listen again. */
+const relistenAfter = 1_000
+
+/**
+ * Listens on a channel, over a connection of its own, and again whenever it was lost. `onNotify` is also called each
+ * time that listening begins: what was notified before then has been missed.
+ */
+export function listen(
+  url: string,
+  channel: string,
+  handlers: { readonly onNotify: () => void; readonly onLost: (error: Error) => void }
+): { close(): Promise<void> } {
+  let client: pg.Client | undefined
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+
+  async function connect(): Promise<void> {
+    const attempt = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      application_name: 'keyturn listener'
+    })
+    client = attempt
+    let isLost = false
+    const lost = (error: Error) => {
+      if (isLost || closed) return
+      isLost = true
+      attempt.end().catch(() => {})
+      handlers.onLost(error)
+      timer = setTimeout(connect, relistenAfter)
+      timer.unref()
+    }
+    attempt.on('error', lost)
+    attempt.on('end', () => lost(new Error('the connection ended')))
+    attempt.on('notification', () => handlers.onNotify())
+    try {
+      await attempt.connect()
+      await attempt.query(`listen ${channel}`)
+      handlers.onNotify()
+    } catch (error) {
+      lost(error as Error)
+    }
+  }
+
+  const connecting = connect()
+  return {
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      await connecting
+      await client?.end().catch(() => {})
+    }
+  }
+}
+
 /** One pool for the process; closed with the app. */
 export const database = fp<DatabaseOptions>(
   async (app, options) => {

@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
+import { authtokenKey } from '../domain/api-token.js'
 import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
+import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
+import * as apiTokens from '../flows/api-tokens.js'
+import * as authenticate from '../flows/authenticate.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as introspect from '../flows/introspect.js'
 import * as login from '../flows/login.js'
 import * as ownAccount from '../flows/own-account.js'
 import * as refresh from '../flows/refresh.js'
 import * as register from '../flows/register.js'
+import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as users from '../flows/users.js'
 
@@ -23,7 +29,11 @@ export type Flows = Bound<typeof register> &
   Bound<typeof refresh> &
   Bound<typeof sessions> &
   Bound<typeof ownAccount> &
-  Bound<typeof users>
+  Bound<typeof users> &
+  Bound<typeof roles> &
+  Bound<typeof apiTokens> &
+  Bound<typeof authenticate> &
+  Bound<typeof introspect>
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -38,20 +48,40 @@ export interface FlowsOptions extends FlowSettings {
 /** The flows, given their tools. */
 export const flows = fp<FlowsOptions>(
   async (app, { clock, ...settings }) => {
-    const [currentRefreshKey] = app.vault.refreshKeys
+    const { vault } = app
+    const [refreshKey] = vault.refreshKeys
+    const [cookieKey] = vault.sessionCookieKeys
     const tools: Tools = {
       db: app.db,
       clock,
       entropy: randomBytes,
       passwords: app.passwords,
       signAccessToken: app.accessTokens.sign,
-      formatRefreshToken: (content) => formatRefreshToken(currentRefreshKey!, content),
-      readRefreshToken: (text) => readRefreshToken(app.vault.refreshKeys, text),
+      formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),
+      readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
+      formatSessionCookie: (sessionId) => formatSessionCookie(cookieKey!, sessionId),
+      readSessionCookie: (text) => readSessionCookie(vault.sessionCookieKeys, text),
+      authtokenKey: (tokenId) => authtokenKey(vault.authtokenSecret, tokenId),
+      async judgeAccessToken(token) {
+        const verdict = await app.accessTokens.judge(token)
+        return verdict.ok ? verdict.claims : undefined
+      },
       log: (event, fields) => app.log.info({ event, ...fields }, event),
       settings
     }
     const bound: Record<string, unknown> = {}
-    for (const module of [register, login, refresh, sessions, ownAccount, users]) {
+    for (const module of [
+      register,
+      login,
+      refresh,
+      sessions,
+      ownAccount,
+      users,
+      roles,
+      apiTokens,
+      authenticate,
+      introspect
+    ]) {
       for (const [name, run] of Object.entries(module)) {
         bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)
       }

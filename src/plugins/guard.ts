@@ -1,53 +1,196 @@
+import type { FastifyInstance, FastifyRequest, preParsingHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { authorizationOf, bearerCredential } from '../domain/bearer.js'
+import { hasTokenInQuery, readAuthorization } from '../domain/authorization.js'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
+import {
+  allow,
+  type Inquiry,
+  inquiryOf,
+  isOpen,
+  judge,
+  type RequestContext,
+  type Requirement,
+  type Verdict
+} from '../domain/requirement.js'
+import type { Authenticator } from './authenticators.js'
+
+/** What a route asks for, looked up once. */
+export interface Access {
+  readonly requirement: Requirement
+  readonly authenticators: readonly Authenticator[]
+  readonly inquiry: Inquiry
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who the request speaks for; set by the guard, so it is there in every route behind it. */
+    /** Who the request speaks for. Throws `authentication_required` where nobody is there: no silent undefined. */
     principal: Principal
+    /** The same, null where nobody is there. */
+    principalOrNull: Principal | null
+    /** The name of the authenticator that recognized the request, whether or not it accepted it. */
+    authenticatedBy: string | null
   }
   interface FastifyContextConfig {
-    /** What the guard before this route demands; for openapi.yaml. */
-    requirement?: 'authenticated' | 'admin'
+    /** Who may come in; `authenticated` behind a guard that says nothing else. */
+    requirement?: Requirement
+    /** Which credentials count here, in their order; those of AUTH_AUTHENTICATORS where it is left out. */
+    authenticators?: readonly string[]
+    /** Made of the two by the guard. */
+    access?: Access
   }
 }
 
 export interface GuardOptions {
-  readonly require: 'authenticated' | 'admin'
+  readonly requirement?: Requirement
+  readonly authenticators?: readonly string[]
 }
 
-const refusals = { none: 'authentication_required', malformed: 'token_invalid', in_query: 'request_malformed' } as const
-
 /**
- * Guards every route registered after it in the same scope. It stands after all onRequest hooks, so that requests
- * which fail here are still counted by what counts requests, and before the body is read.
+ * Guards every route registered after it in the same scope: each gets the guard's requirement unless it has one of its
+ * own. It stands after all onRequest hooks, so that requests which fail here are still counted by what counts requests,
+ * and before the body is read.
  */
 export const guard = fp<GuardOptions>(
   async (scope, options) => {
     scope.addHook('onRoute', (route) => {
-      route.config = { ...route.config, requirement: options.require }
-    })
-    scope.addHook('preParsing', async (request, reply) => {
-      // What one person is told is for nobody's cache.
-      reply.header('cache-control', 'no-store')
-      const credential = bearerCredential(authorizationOf(request.raw.rawHeaders), request.query)
-      if (credential.kind !== 'token') throw new Refusal(refusals[credential.kind], { because: credential.kind })
-      const principal = await scope.accessTokens.authenticate(credential.token)
-      if (options.require === 'admin' && !principal.roles.has('admin')) {
-        throw new Refusal('permission_denied', { because: 'role admin is required' })
+      const requirement = route.config?.requirement ?? options.requirement ?? allow.authenticated()
+      const names = route.config?.authenticators ?? options.authenticators ?? scope.authenticators.order
+      const access = {
+        requirement,
+        authenticators: names.map((name) => scope.authenticators.byName(name)),
+        inquiry: inquiryOf(requirement)
       }
-      request.principal = principal
+      if (names.length === 0 && !isOpen(requirement)) {
+        throw new Error(`${route.method} ${route.url} asks for a principal and accepts no credential`)
+      }
+      route.config = { ...route.config, requirement, authenticators: names, access }
+      const before = [route.preParsing ?? []].flat() as preParsingHookHandler[]
+      // A HEAD route is made of its GET route, hooks and all.
+      if (names.length > 0 && !before.includes(guardRequest)) route.preParsing = [guardRequest, ...before]
     })
   },
-  { name: 'guard', dependencies: ['access-tokens'], fastify: '5.x' }
+  { name: 'guard', dependencies: ['authenticators', 'principals'], fastify: '5.x' }
 )
 
-/** Lets requests have a principal; once per app, however many guarded scopes it has. */
-export const principals = fp(
-  async (app) => {
-    app.decorateRequest('principal', null as unknown as Principal)
+const guardRequest: preParsingHookHandler = async function (this: FastifyInstance, request, reply) {
+  // What one person is told is for nobody's cache.
+  reply.header('cache-control', 'no-store')
+  const { requirement, authenticators, inquiry } = request.routeOptions.config.access!
+  const principal = await authenticate(request, authenticators)
+  request.principalOrNull = principal
+  const context: RequestContext = { method: request.method, params: request.params }
+  const facts = { principal, context, now: this.clock() }
+  let verdict: Verdict
+  if (principal === null || (!inquiry.fresh && inquiry.checks.length === 0)) verdict = judge(requirement, facts)
+  else {
+    const checks = new Map<Requirement, boolean>()
+    for (const check of inquiry.checks) checks.set(check, (await check.run(principal, context)) === true)
+    const fresh = inquiry.fresh && (await this.flows.isFresh(principal))
+    verdict = judge(requirement, { ...facts, checks, fresh })
+  }
+  if (!verdict.ok) throw refusalOf(verdict)
+}
+
+/**
+ * The first authenticator that recognizes its credential decides. Two credentials are an error: whoever stands in front
+ * may have looked at the other one (RFC 6750 §2).
+ */
+async function authenticate(
+  request: FastifyRequest,
+  authenticators: readonly Authenticator[]
+): Promise<Principal | null> {
+  const authorization = readAuthorization(request.raw.rawHeaders)
+  if (authorization === 'several') throw twoCredentials('two Authorization headers')
+  if (hasTokenInQuery(request.query)) {
+    throw new Refusal('request_malformed', { because: 'token in the query', detail: 'Send tokens in headers alone.' })
+  }
+  const recognizing = authenticators.filter((one) => one.recognizes?.(request, authorization))
+  if (recognizing.length > 1) throw twoCredentials(recognizing.map(({ name }) => name).join(' and '))
+  let found: Principal | null = null
+  for (const one of authenticators) {
+    if (one.recognizes !== undefined && !recognizing.includes(one)) continue
+    request.authenticatedBy = one.name
+    const principal = await one.authenticate(request, authorization)
+    if (principal === null) continue
+    if (found !== null) throw twoCredentials(`${found.authenticator} and ${one.name}`)
+    found = principal
+  }
+  if (found !== null) {
+    request.authenticatedBy = found.authenticator
+    return found
+  }
+  request.authenticatedBy = null
+  if (authorization !== null) {
+    throw new Refusal('authentication_required', { because: 'no authenticator of this route knows the scheme' })
+  }
+  return null
+}
+
+function twoCredentials(because: string): Refusal {
+  return new Refusal('request_malformed', { because, detail: 'Send one credential: the request carries two.' })
+}
+
+function refusalOf(verdict: Exclude<Verdict, { ok: true }>): Refusal {
+  switch (verdict.because) {
+    case 'anonymous':
+      return new Refusal('authentication_required', { because: 'none' })
+    case 'not_fresh':
+      return new Refusal('token_revoked', { because: 'not alive in the database' })
+    case 'scope':
+      return new Refusal('insufficient_scope', {
+        because: `scope ${verdict.scope} is required`,
+        challenge: { error: 'insufficient_scope', scope: verdict.scope }
+      })
+    case 'step_up':
+      return new Refusal('reauthentication_required', {
+        because: 'the sign-in is too old or too weak',
+        challenge: {
+          error: 'insufficient_user_authentication',
+          ...(verdict.acrValues === undefined ? {} : { acr_values: verdict.acrValues }),
+          ...(verdict.maxAge === undefined ? {} : { max_age: String(verdict.maxAge) })
+        }
+      })
+    case 'denied':
+      return new Refusal('permission_denied', {
+        because: 'the requirement is not met',
+        challenge: { error: 'insufficient_scope' }
+      })
+  }
+}
+
+/** Lets requests have a principal, and refuses to start with a route that says nothing of who may come in. */
+export const principals = fp<{ readonly clock: () => Date }>(
+  async (app, { clock }) => {
+    app.decorate('clock', clock)
+    app.decorateRequest('principalOrNull', null)
+    app.decorateRequest('authenticatedBy', null)
+    app.decorateRequest('principal', {
+      getter() {
+        const { principalOrNull } = this as FastifyRequest
+        if (principalOrNull === null) throw new Refusal('authentication_required', { because: 'none' })
+        return principalOrNull
+      }
+    } as never)
+
+    const undeclared = new Set<{ method: string | string[]; url: string; config?: { access?: Access } }>()
+    app.addHook('onRoute', (route) => {
+      // Preflights are answered before any route.
+      if (route.method !== 'OPTIONS') undeclared.add(route)
+    })
+    app.addHook('onReady', async () => {
+      for (const { method, url, config } of undeclared) {
+        if (config?.access === undefined) {
+          throw new Error(`${method} ${url} says nothing of who may come in: register it behind a guard`)
+        }
+      }
+    })
   },
   { name: 'principals', fastify: '5.x' }
 )
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly clock: () => Date
+  }
+}

@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
+import { describeRequirement, isOpen } from '../domain/requirement.js'
 
 export interface OpenapiOptions {
   readonly version: string
@@ -47,20 +48,39 @@ export const openapi = fp<OpenapiOptions>(
           { name: 'accounts', description: 'Sign-up' },
           { name: 'sessions', description: 'Sign-in, refresh, sign-out' },
           { name: 'account', description: 'The own account and its devices' },
+          { name: 'API tokens', description: 'Long-lived keys for scripts and services' },
+          { name: 'OAuth', description: 'For services that ask; forms in, RFC 6749 errors out' },
           { name: 'administration', description: 'Other accounts; role `admin`' },
           { name: 'discovery', description: 'For those who verify tokens' },
           { name: 'operation', description: 'Probes and documentation' }
         ],
         components: {
           securitySchemes: {
-            accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068, RFC 6750.' }
+            bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068, RFC 6750.' },
+            token: {
+              type: 'apiKey',
+              in: 'header',
+              name: 'Authorization',
+              description: '`Token <key>`: an API token, or a key that came from Django.'
+            },
+            session: {
+              type: 'apiKey',
+              in: 'cookie',
+              name: '__Host-Http-session',
+              description: 'For pages. Unsafe methods also need the header `X-Auth-Request` and an allowed origin.'
+            },
+            basic: { type: 'http', scheme: 'basic', description: 'RFC 7617; off unless configured.' }
           }
         }
       },
       transform({ schema, url, route }) {
-        const requirement = route.config?.requirement
-        const security = requirement === undefined ? [] : [{ accessToken: [] }]
-        return { schema: { ...schema, security } as never, url }
+        const { requirement, authenticators = [] } = route.config ?? {}
+        const security = authenticators.map((name) => ({ [name]: [] }))
+        // Whoever comes in anyway needs no credential, and may bring one.
+        if (security.length > 0 && requirement !== undefined && isOpen(requirement)) security.unshift({})
+        const isGuarded = requirement !== undefined && !isOpen(requirement)
+        const described = isGuarded ? { 'x-requirement': describeRequirement(requirement) } : {}
+        return { schema: { ...schema, security, ...described } as never, url }
       }
     })
 

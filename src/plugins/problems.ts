@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Refusal, type RefusalCode, type Violation } from '../domain/refusal.js'
+import { type ChallengeParameters, Refusal, type RefusalCode, type Violation } from '../domain/refusal.js'
 import { catalogue } from '../schemas/problems.js'
 
 export interface ProblemsOptions {
@@ -55,21 +55,62 @@ function toViolations(errors: readonly SchemaError[]): Violation[] {
   return [...seen.values()].slice(0, 20)
 }
 
-/** The challenges of RFC 6750 §3: none of an error where no credentials came, no word of what was in them. */
-function challengeOf(code: RefusalCode, status: number): string | undefined {
-  if (status === 403 && code === 'permission_denied') return 'Bearer realm="keyturn", error="insufficient_scope"'
+/** Refusals of a credential that was looked at (RFC 6750 §3.1). */
+const credentialErrors: ReadonlySet<RefusalCode> = new Set([
+  'account_disabled',
+  'session_expired',
+  'session_revoked',
+  'token_expired',
+  'token_invalid',
+  'token_revoked'
+])
+
+function withParameters(challenge: string, parameters: ChallengeParameters): string {
+  return [challenge, ...Object.entries(parameters).map(([name, value]) => `${name}="${value}"`)].join(', ')
+}
+
+/**
+ * What the route accepts, in its order (RFC 9110 §11.6.1), with what was wrong at the scheme by which the request came:
+ * nothing where no credentials came, and never a word of what was in them (RFC 6750 §3, RFC 9470 §3).
+ */
+function challengeOf(
+  request: FastifyRequest,
+  code: RefusalCode,
+  status: number,
+  parameters: ChallengeParameters | undefined
+): string | undefined {
+  const accepted = request.routeOptions.config?.access?.authenticators ?? []
+  const bearer = accepted.find(({ name }) => name === 'bearer')
+  if (status === 403) {
+    return parameters && bearer && withParameters(bearer.challenge!, parameters)
+  }
   if (status !== 401) return undefined
-  return code === 'token_invalid' || code === 'token_expired'
-    ? `Bearer realm="keyturn", error="invalid_token", error_description="${catalogue[code].title}"`
-    : 'Bearer realm="keyturn"'
+  const title = catalogue[code].title
+  const challenges = accepted
+    .filter(({ challenge }) => challenge !== undefined)
+    .map(({ name, challenge }) => {
+      if (name !== 'bearer') return challenge!
+      if (parameters !== undefined) return withParameters(challenge!, parameters)
+      const isAtFault = request.authenticatedBy === name && credentialErrors.has(code)
+      return isAtFault ? withParameters(challenge!, { error: 'invalid_token', error_description: title }) : challenge!
+    })
+  if (challenges.length > 0) return challenges.join(', ')
+  // A 401 has to name something; sign-in itself asks for what is in its body, and cookies have no scheme of their own.
+  return accepted.length > 0 ? 'Cookie realm="keyturn"' : 'Bearer realm="keyturn"'
 }
 
 /** The only place where a thrown thing becomes a response (RFC 9457). */
 export const problems = fp<ProblemsOptions>(
   async (app, { baseUrl }) => {
-    function send(reply: FastifyReply, code: RefusalCode, refusal?: Refusal, detail?: string) {
+    function send(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      code: RefusalCode,
+      refusal?: Refusal,
+      detail = refusal?.detail
+    ) {
       const { status, title } = catalogue[code]
-      const challenge = challengeOf(code, status)
+      const challenge = challengeOf(request, code, status, refusal?.challenge)
       if (challenge !== undefined) reply.header('www-authenticate', challenge)
       const retryAfter = refusal?.retryAfter ?? (status === 503 ? 1 : undefined)
       if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
@@ -97,16 +138,16 @@ export const problems = fp<ProblemsOptions>(
     app.setNotFoundHandler((request, reply) => {
       const [path = ''] = request.url.split('?')
       const allowed = [...new Set(routes.filter((route) => route.path.test(path)).map(({ method }) => method))]
-      if (allowed.length === 0) return send(reply, 'not_found')
+      if (allowed.length === 0) return send(request, reply, 'not_found')
       reply.header('allow', allowed.join(', '))
-      return send(reply, 'method_not_allowed')
+      return send(request, reply, 'method_not_allowed')
     })
 
     app.setErrorHandler<FastifyError | Refusal>((error, request, reply) => {
       if (error instanceof Refusal) {
         const level = error.code === 'service_unavailable' ? 'warn' : 'info'
         request.log[level]({ code: error.code, because: error.because }, 'refused')
-        return send(reply, error.code, error)
+        return send(request, reply, error.code, error)
       }
       if (error.validation) {
         const errors = toViolations(error.validation as unknown as SchemaError[])
@@ -115,15 +156,15 @@ export const problems = fp<ProblemsOptions>(
           error.validationContext === 'querystring'
             ? errors.map((e) => ({ ...e, pointer: `/query${e.pointer}` }))
             : errors
-        return send(reply, 'validation_failed', new Refusal('validation_failed', { errors: errorsAt }))
+        return send(request, reply, 'validation_failed', new Refusal('validation_failed', { errors: errorsAt }))
       }
       const code = faults[error.code] ?? faults[error.statusCode ?? 500]
       if (code !== undefined && (error.statusCode ?? 500) !== 500) {
         request.log.info({ code, because: error.code }, 'refused')
-        return send(reply, code, undefined, hints[error.code])
+        return send(request, reply, code, undefined, hints[error.code])
       }
       request.log.error({ error: describe(error), code: error.code }, 'unexpected error')
-      return send(reply, 'internal_error')
+      return send(request, reply, 'internal_error')
     })
   },
   { name: 'problems', fastify: '5.x' }

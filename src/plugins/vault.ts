@@ -1,14 +1,17 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
-import { type RefreshKey, refreshKey } from '../domain/refresh-token.js'
+import { type TextKey, textKey } from '../domain/signed-text.js'
 
-/** What follows from the master key: seals for what lies in the database, and the keys of refresh tokens. */
+/** What follows from the master key: seals for what lies in the database, and the keys of texts that only we can make. */
 export interface Vault {
   /** AES-256-GCM; `context` must be the same to open it again, so that sealed values cannot change places. */
   seal(plain: Buffer, context: string): Buffer
   /** Throws an Error that says what to do where the master key is another one. */
   open(sealed: Buffer, context: string): Buffer
-  readonly refreshKeys: readonly RefreshKey[]
+  readonly refreshKeys: readonly TextKey[]
+  readonly sessionCookieKeys: readonly TextKey[]
+  /** From which the keys follow that Django clients ask for again. */
+  readonly authtokenSecret: Buffer
 }
 
 declare module 'fastify' {
@@ -51,7 +54,9 @@ function makeVault(master: Buffer): Vault {
         .setAuthTag(sealed.subarray(-tagLength))
       return Buffer.concat([decipher.update(sealed.subarray(5 + nonceLength, -tagLength)), decipher.final()])
     },
-    refreshKeys: [refreshKey(derive(master, 'refresh token'))]
+    refreshKeys: [textKey(derive(master, 'refresh token'))],
+    sessionCookieKeys: [textKey(derive(master, 'session cookie'))],
+    authtokenSecret: derive(master, 'authtoken')
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
 import { problems } from '../schemas/common.js'
-import { Registration, UserResponse } from '../schemas/users.js'
+import { Registered, Registration } from '../schemas/users.js'
 import { toUser } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
@@ -13,16 +13,21 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Make an account',
         tags: ['accounts'],
         body: Registration,
-        response: { 201: UserResponse, ...problems(400, 403, 409, 413, 415, 503) }
+        response: { 201: Registered, ...problems(400, 403, 409, 413, 415, 429, 503) }
       }
     },
-    async ({ body }, reply) => reply.code(201).send({ user: toUser(await app.flows.register(body)) })
+    async (request, reply) => {
+      await app.rateLimits.register(request)
+      const { account, authtoken } = await app.flows.register(request.body)
+      const key = authtoken === undefined ? {} : { api_token: authtoken }
+      return reply.code(201).send({ user: toUser(account), ...key })
+    }
   )
 }
 
 export const accountRoutes = fp(routes, {
   name: 'routes/accounts',
-  dependencies: ['flows'],
+  dependencies: ['flows', 'guard', 'rate-limits'],
   encapsulate: true,
   fastify: '5.x'
 })

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
+import { allow } from '../domain/requirement.js'
 import { Empty, problems } from '../schemas/common.js'
 import { SessionList, SessionParams } from '../schemas/sessions.js'
 import { AccountDeletion, Me, PasswordChange, ProfileChange, UserResponse } from '../schemas/users.js'
@@ -7,40 +8,46 @@ import { noContent, toUser } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
+  // A token that is limited to scopes may read who it is where it has this one, and change nothing.
+  const readable = { requirement: allow.any(allow.authenticated(), allow.scope('profile')) }
 
   app.get(
     '/me',
     {
+      config: readable,
       schema: {
         operationId: 'whoAmI',
-        summary: 'Who the access token speaks for',
-        description: 'Answered from the token alone, without the database.',
+        summary: 'Who the credential speaks for',
+        description: 'For an access token answered from the token alone, without the database.',
         tags: ['account'],
-        response: { 200: Me, ...problems(400, 401) }
+        response: { 200: Me, ...problems(400, 401, 403, 503) }
       }
     },
     async ({ principal }, reply) =>
       reply.send({
         id: principal.accountId,
+        authenticator: principal.authenticator,
         session_id: principal.sessionId,
         client_id: principal.clientId,
         roles: [...principal.roles],
+        permissions: [...principal.permissions],
         scope: [...principal.scopes].join(' '),
-        auth_time: principal.authenticatedAt.toISOString(),
+        auth_time: principal.authenticatedAt?.toISOString() ?? null,
         amr: [...principal.amr],
         acr: principal.acr,
-        expires_at: principal.expiresAt.toISOString()
+        expires_at: principal.expiresAt?.toISOString() ?? null
       })
   )
 
   app.get(
     '/me/profile',
     {
+      config: readable,
       schema: {
         operationId: 'readProfile',
         summary: 'The own account as it is now',
         tags: ['account'],
-        response: { 200: UserResponse, ...problems(400, 401, 404, 503) }
+        response: { 200: UserResponse, ...problems(400, 401, 403, 404, 503) }
       }
     },
     async ({ principal }) => ({ user: toUser(await flows.readProfile(principal.accountId)) })
@@ -105,7 +112,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'listSessions',
         summary: 'The devices that are signed in',
         tags: ['account'],
-        response: { 200: SessionList, ...problems(400, 401, 503) }
+        response: { 200: SessionList, ...problems(400, 401, 403, 503) }
       }
     },
     async ({ principal }) => ({
@@ -129,7 +136,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Sign one device out',
         tags: ['account'],
         params: SessionParams,
-        response: { 204: Empty, ...problems(400, 401, 404, 503) }
+        response: { 204: Empty, ...problems(400, 401, 403, 404, 503) }
       }
     },
     async ({ principal, params }, reply) => {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { authorizationOf, bearerCredential } from '../domain/bearer.js'
+import { bearerToken, readAuthorization } from '../domain/authorization.js'
 import { Refusal } from '../domain/refusal.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import { Empty, problems } from '../schemas/common.js'
@@ -11,10 +11,11 @@ import { noContent, toClient, toTokens } from './wire.js'
 type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> & { body: { refresh_token?: string } }
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows, refreshCookie } = app
+  const { flows, refreshCookie, sessionCookie } = app
 
-  function answer(reply: FastifyReply, issued: IssuedTokens) {
+  function answer(reply: FastifyReply, issued: IssuedTokens, withSessionCookie = false) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
+    if (withSessionCookie) sessionCookie.set(reply, issued.sessionCookie, issued.authorizationExpiresIn)
     return reply.header('cache-control', 'no-store').send(toTokens(issued))
   }
 
@@ -27,7 +28,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     }
     if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
     if (inCookie === undefined) return undefined
-    refreshCookie.assertSameSite(request)
+    app.assertSameSite(request)
     return { token: inCookie, transport: 'cookie' as const }
   }
 
@@ -44,13 +45,18 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Begin a session with a password',
         tags: ['sessions'],
         body: Credentials,
-        response: { 200: Tokens, ...problems(400, 401, 403, 413, 415, 503) }
+        response: { 200: Tokens, ...problems(400, 401, 403, 413, 415, 429, 503) }
       }
     },
     async (request, reply) => {
-      const { refresh_transport: transport = 'body', ...credentials } = request.body
-      if (transport === 'cookie') refreshCookie.assertSameSite(request)
-      return answer(reply, await flows.login(credentials, transport, toClient(request)))
+      const { refresh_transport: transport = 'body', session = false, ...credentials } = request.body
+      if (session && transport !== 'cookie') {
+        const detail = 'It needs "refresh_transport": "cookie": both are for browsers.'
+        throw new Refusal('validation_failed', { errors: [{ pointer: '/session', code: 'needs_cookie', detail }] })
+      }
+      if (transport === 'cookie') app.assertSameSite(request)
+      await app.rateLimits.signIn(request)
+      return answer(reply, await flows.login(credentials, transport, toClient(request)), session)
     }
   )
 
@@ -76,6 +82,21 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     }
   )
 
+  /** The session of a page's cookie or of an access token, whose form and signature are enough to leave. */
+  async function leaving(request: Presenting, reply: FastifyReply): Promise<{ sessionId: string } | undefined> {
+    const cookie = sessionCookie.read(request)
+    if (cookie !== undefined) {
+      app.assertSameSite(request)
+      sessionCookie.clear(reply)
+      const sessionId = flows.readSessionCookie(cookie)
+      return sessionId === null ? undefined : { sessionId }
+    }
+    const authorization = readAuthorization(request.raw.rawHeaders)
+    if (authorization === null || authorization === 'several' || authorization.scheme !== 'bearer') return undefined
+    const token = bearerToken(authorization)
+    return token === undefined ? undefined : await app.accessTokens.sessionOf(token)
+  }
+
   /** Ends what the request proves to be in, and answers 204 once it is over, whatever it was. */
   async function leave(
     request: Presenting,
@@ -90,11 +111,11 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const over = await by.refreshToken(refresh.token)
       if (over && refresh.transport === 'cookie') {
         refreshCookie.clear(reply)
+        if (sessionCookie.read(request) !== undefined) sessionCookie.clear(reply)
         reply.header('clear-site-data', '"cache", "storage"')
       }
     } else {
-      const credential = bearerCredential(authorizationOf(request.raw.rawHeaders), request.query)
-      const who = credential.kind === 'token' ? await app.accessTokens.sessionOf(credential.token) : undefined
+      const who = await leaving(request, reply)
       if (who !== undefined) await by.accessToken(who)
     }
     return noContent(reply)
@@ -139,7 +160,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
 
 export const sessionRoutes = fp(routes, {
   name: 'routes/sessions',
-  dependencies: ['flows', 'refresh-cookie', 'access-tokens'],
+  dependencies: ['flows', 'cookies', 'access-tokens', 'guard', 'rate-limits'],
   encapsulate: true,
   fastify: '5.x'
 })

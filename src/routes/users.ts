@@ -1,18 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
-import { problems } from '../schemas/common.js'
+import { Empty, problems } from '../schemas/common.js'
 import { EndedCount } from '../schemas/sessions.js'
+import { ApiTokenList, MadeApiToken, NewApiToken, UserTokenParams } from '../schemas/tokens.js'
 import {
   Invitation,
   InvitationRequest,
   NewUser,
+  PermissionsChange,
   RolesChange,
   UserPage,
   UserParams,
   UserQuery,
   UserResponse
 } from '../schemas/users.js'
-import { toUser } from './wire.js'
+import { noContent, toApiToken, toUser } from './wire.js'
 
 const week = 604_800
 
@@ -79,12 +81,87 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         params: UserParams,
         operationId: 'setUserRoles',
         summary: 'Replace the roles of an account',
-        description: 'New tokens have them at once; a client gets one by refreshing.',
+        description:
+          'New tokens have them at once; tokens that were issued before are refused, and a client refreshes.',
         body: RolesChange,
         response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
     async ({ params, body }) => ({ user: toUser(await flows.setUserRoles(params.id, body.roles)) })
+  )
+
+  app.put(
+    '/users/:id/permissions',
+    {
+      schema: {
+        tags,
+        params: UserParams,
+        operationId: 'setUserPermissions',
+        summary: 'Replace what an account may do beyond its roles',
+        description:
+          'New tokens have them at once; tokens that were issued before are refused, and a client refreshes.',
+        body: PermissionsChange,
+        response: { 200: UserResponse, ...problems(400, 401, 403, 404, 413, 415, 503) }
+      }
+    },
+    async ({ params, body }) => ({ user: toUser(await flows.setUserPermissions(params.id, body.permissions)) })
+  )
+
+  app.get(
+    '/users/:id/tokens',
+    {
+      schema: {
+        tags,
+        params: UserParams,
+        operationId: 'listUserTokens',
+        summary: 'The API tokens of an account',
+        response: { 200: ApiTokenList, ...problems(400, 401, 403, 404, 503) }
+      }
+    },
+    async ({ params }) => {
+      const user = await flows.readUser(params.id)
+      return { tokens: (await flows.listApiTokens(user.id)).map(toApiToken) }
+    }
+  )
+
+  app.post(
+    '/users/:id/tokens',
+    {
+      schema: {
+        tags,
+        params: UserParams,
+        operationId: 'createUserToken',
+        summary: 'Make an API token for somebody, a service say',
+        body: NewApiToken,
+        response: { 201: MadeApiToken, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
+      }
+    },
+    async ({ params, body }, reply) => {
+      const user = await flows.readUser(params.id)
+      const made = await flows.createApiToken(user.id, {
+        name: body.name,
+        scopes: body.scopes,
+        lifetime: body.expires_in === undefined ? undefined : body.expires_in * 1000
+      })
+      return reply.code(201).send({ key: made.key, token: toApiToken(made.token) })
+    }
+  )
+
+  app.delete(
+    '/users/:id/tokens/:token_id',
+    {
+      schema: {
+        tags,
+        params: UserTokenParams,
+        operationId: 'deleteUserToken',
+        summary: 'Remove an API token of an account',
+        response: { 204: Empty, ...problems(400, 401, 403, 404, 503) }
+      }
+    },
+    async ({ params }, reply) => {
+      await flows.deleteApiToken(params.id, params.token_id)
+      return noContent(reply)
+    }
   )
 
   app.delete(

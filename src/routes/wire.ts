@@ -3,6 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Client } from '../flows/flow.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import type { Account } from '../storage/accounts.js'
+import type { ApiToken } from '../storage/api-tokens.js'
+import type { Role } from '../storage/roles.js'
 
 /** What is said on the wire, in snake_case, out of what the flows answer. */
 
@@ -13,9 +15,27 @@ export function toUser(account: Account) {
     email: account.email,
     email_verified: account.emailVerifiedAt !== null,
     roles: [...account.roles],
+    permissions: [...account.permissions],
     disabled: account.disabledAt !== null,
     created_at: account.createdAt.toISOString(),
     last_login_at: account.lastLoginAt?.toISOString() ?? null
+  }
+}
+
+export function toRole(role: Role) {
+  return { name: role.name, description: role.description, permissions: [...role.permissions] }
+}
+
+export function toApiToken(token: ApiToken) {
+  return {
+    id: token.id,
+    name: token.name,
+    kind: token.kind,
+    hint: token.hint,
+    scopes: [...token.scopes],
+    created_at: token.createdAt.toISOString(),
+    expires_at: token.expiresAt?.toISOString() ?? null,
+    last_used_at: token.lastUsedAt?.toISOString() ?? null
   }
 }
 

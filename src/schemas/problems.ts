@@ -23,7 +23,8 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     status: 401,
     title: 'Authentication is required',
     meaning: 'The request carried no credentials.',
-    remedy: 'Send the access token as "Authorization: Bearer <access_token>".'
+    remedy:
+      'Send "Authorization: Bearer <access_token>" or "Authorization: Token <key>"; WWW-Authenticate names what counts here.'
   },
   csrf_failed: {
     status: 403,
@@ -37,6 +38,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     title: 'This email address is taken',
     meaning: 'Another account has this address.',
     remedy: 'Ask for another one, or let the user sign in.'
+  },
+  insufficient_scope: {
+    status: 403,
+    title: 'The credential is limited to other scopes',
+    meaning: 'The token may do only what its scopes name, and this operation asks for another one.',
+    remedy: 'Use a token with the scope that WWW-Authenticate names.'
   },
   internal_error: {
     status: 500,
@@ -61,6 +68,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     title: 'The last administrator must stay',
     meaning: 'Without this account nobody could administer the service.',
     remedy: 'Give the role "admin" to another account first.'
+  },
+  limit_reached: {
+    status: 409,
+    title: 'There are too many of these already',
+    meaning: 'An account may have 100 API tokens that are alive.',
+    remedy: 'Remove some that are not used any more: GET /v1/tokens tells when each was used last.'
   },
   media_type_unsupported: {
     status: 415,
@@ -104,6 +117,18 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     meaning: 'The credentials are good, but lack what this operation requires.',
     remedy: 'Sign in as somebody who may. A role that was just given is in the next access token: refresh first.'
   },
+  rate_limited: {
+    status: 429,
+    title: 'Too many attempts',
+    meaning: 'This address has tried too often (AUTH_RATE_LIMIT_SIGN_IN, AUTH_RATE_LIMIT_REGISTER).',
+    remedy: 'Try again after the seconds in Retry-After.'
+  },
+  reauthentication_required: {
+    status: 401,
+    title: 'A newer or stronger sign-in is required',
+    meaning: 'The credential is good, but its sign-in is too long ago or too weak for this operation (RFC 9470).',
+    remedy: 'Let the user sign in again as WWW-Authenticate says (acr_values, max_age), and repeat the request.'
+  },
   refresh_reused: {
     status: 401,
     title: 'This refresh token was used before',
@@ -115,6 +140,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     title: 'The request could not be read',
     meaning: 'Its URL, its headers or its JSON are not well-formed, or a member name occurs twice.',
     remedy: 'Check how the client writes requests; "detail" says which part it is.'
+  },
+  role_protected: {
+    status: 409,
+    title: 'The role "admin" must stay',
+    meaning: 'Without it nobody could administer the service.',
+    remedy: 'Take the role from the accounts that should not have it.'
   },
   service_unavailable: {
     status: 503,
@@ -152,6 +183,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     meaning: 'It is not a token of this service, was changed on its way, or is of another kind.',
     remedy:
       'Refresh once; if that is refused as well, let the user sign in. "npx keyturn token inspect" explains a token.'
+  },
+  token_revoked: {
+    status: 401,
+    title: 'The token is over',
+    meaning: 'Its session was ended, its account was disabled, or its roles or permissions have changed since.',
+    remedy: 'Refresh once: the next token says what holds now. If that is refused as well, let the user sign in.'
   },
   username_taken: {
     status: 409,

@@ -11,6 +11,11 @@ export const Credentials = closed(
       Type.Enum(['body', 'cookie'], {
         description: '`cookie` puts the refresh token where no script reads it: for browsers. `body` is the default.'
       })
+    ),
+    session: Type.Optional(
+      Type.Boolean({
+        description: 'Also sets the session cookie, which speaks for the session on pages; with `cookie` alone.'
+      })
     )
   },
   { title: 'Credentials', description: 'Exactly one of `username` and `email`.' }

@@ -1,5 +1,17 @@
 import { Type } from 'typebox'
-import { closed, Email, InvitationText, Password, printable, Roles, Timestamp, Username, Uuid } from './common.js'
+import {
+  closed,
+  Email,
+  InvitationText,
+  Password,
+  Permissions,
+  printable,
+  RoleName,
+  Roles,
+  Timestamp,
+  Username,
+  Uuid
+} from './common.js'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
@@ -10,11 +22,22 @@ export const User = closed(
     email: nullable(Type.String({ examples: ['ada@example.com'] })),
     email_verified: Type.Boolean(),
     roles: Type.Array(Type.String()),
+    permissions: Type.Array(Type.String(), { description: 'Its own, beside those of its roles.' }),
     disabled: Type.Boolean(),
     created_at: Timestamp,
     last_login_at: nullable(Timestamp)
   },
   { title: 'User' }
+)
+
+export const Registered = closed(
+  {
+    user: User,
+    api_token: Type.Optional(
+      Type.String({ description: 'The key that every new account gets where AUTH_TOKEN_ON_REGISTER is set.' })
+    )
+  },
+  { title: 'Registered' }
 )
 
 export const UserResponse = closed({ user: User }, { title: 'UserResponse' })
@@ -26,17 +49,19 @@ export const Registration = closed(
 
 export const Me = closed(
   {
-    id: Uuid,
-    session_id: Uuid,
-    client_id: Type.String(),
+    id: Type.String({ description: 'The id of the account.' }),
+    authenticator: Type.String({ description: 'Which credential said so: `session`, `token`, `bearer`, `basic` …' }),
+    session_id: nullable(Uuid),
+    client_id: nullable(Type.String()),
     roles: Type.Array(Type.String()),
-    scope: Type.String(),
-    auth_time: Timestamp,
+    permissions: Type.Array(Type.String(), { description: 'By the roles, and of its own.' }),
+    scope: Type.String({ description: 'What the credential is limited to; empty where it is not.' }),
+    auth_time: nullable(Timestamp),
     amr: Type.Array(Type.String()),
-    acr: Type.String(),
-    expires_at: Timestamp
+    acr: nullable(Type.String()),
+    expires_at: nullable(Timestamp)
   },
-  { title: 'Me', description: 'Who the access token speaks for. Read from the token alone.' }
+  { title: 'Me', description: 'Who the credential speaks for.' }
 )
 
 export const ProfileChange = closed(
@@ -66,6 +91,24 @@ export const NewUser = closed(
 )
 
 export const RolesChange = closed({ roles: Roles }, { title: 'RolesChange' })
+
+export const PermissionsChange = closed({ permissions: Permissions }, { title: 'PermissionsChange' })
+
+const Role = closed(
+  {
+    name: Type.String(),
+    description: Type.String(),
+    permissions: Type.Array(Type.String())
+  },
+  { title: 'Role' }
+)
+export const RoleResponse = closed({ role: Role }, { title: 'RoleResponse' })
+export const RoleList = closed({ roles: Type.Array(Role) }, { title: 'RoleList' })
+export const RoleParams = closed({ name: RoleName })
+export const RoleChange = closed(
+  { description: Type.Optional(Type.String({ maxLength: 200 })), permissions: Permissions },
+  { title: 'RoleChange' }
+)
 
 export const UserPage = closed(
   {

@@ -7,6 +7,10 @@ export interface Account {
   readonly email: string | null
   readonly emailVerifiedAt: Date | null
   readonly roles: readonly string[]
+  /** Its own, beside those of its roles. */
+  readonly permissions: readonly string[]
+  /** Where it came from and its id there: `django:42`. */
+  readonly externalId: string | null
   readonly disabledAt: Date | null
   readonly createdAt: Date
   readonly lastLoginAt: Date | null
@@ -38,6 +42,8 @@ const accountColumns = [
   'email',
   'email_verified_at',
   'roles',
+  'permissions',
+  'external_id',
   'disabled_at',
   'created_at',
   'last_login_at'
@@ -52,6 +58,8 @@ export function toAccount(row: AccountRow): Account {
     email: row.email,
     emailVerifiedAt: row.email_verified_at,
     roles: row.roles,
+    permissions: row.permissions,
+    externalId: row.external_id,
     disabledAt: row.disabled_at,
     createdAt: row.created_at,
     lastLoginAt: row.last_login_at
@@ -174,6 +182,25 @@ export async function setRoles(trx: Trx, id: string, roles: readonly string[]): 
     .returning(accountColumns)
     .executeTakeFirst()
   return row && toAccount(row)
+}
+
+export async function setPermissions(
+  trx: Trx,
+  id: string,
+  permissions: readonly string[]
+): Promise<Account | undefined> {
+  const row = await trx
+    .updateTable('account')
+    .set({ permissions: [...permissions] })
+    .where('id', '=', id)
+    .returning(accountColumns)
+    .executeTakeFirst()
+  return row && toAccount(row)
+}
+
+/** Takes a role from everybody who has it. */
+export async function removeRole(trx: Trx, role: string): Promise<void> {
+  await sql`update account set roles = array_remove(roles, ${role}) where roles @> array[${role}]::text[]`.execute(trx)
 }
 
 export async function remove(trx: Trx, id: string): Promise<boolean> {

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { HeldSession } from '../domain/rotation.js'
 import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
+import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
 import type { Db, Trx } from './tables.js'
 
 export interface Session {
@@ -27,6 +28,7 @@ export interface NewSession extends Omit<Session, 'generation'> {
 export interface LiveSession {
   readonly session: Session
   readonly account: Account
+  readonly grants: Grants
 }
 
 export interface Device {
@@ -47,23 +49,25 @@ export type EndedBecause =
   | 'refresh_reused'
   | 'account_disabled'
 
-type LiveRow = AccountRow & {
-  session_id: string
-  generation: string
-  transport: RefreshTransport
-  client_id: string
-  scope: string
-  amr: string[]
-  acr: string
-  signed_in_at: Date
-  idle_expires_at: Date
-  expires_at: Date
-}
+type LiveRow = AccountRow &
+  GrantsRow & {
+    session_id: string
+    generation: string
+    transport: RefreshTransport
+    client_id: string
+    scope: string
+    amr: string[]
+    acr: string
+    signed_in_at: Date
+    idle_expires_at: Date
+    expires_at: Date
+  }
 
 const live = sql`
   s.id as session_id, s.generation, s.transport, s.client_id, s.scope, s.amr, s.acr,
   s.created_at as signed_in_at, s.idle_expires_at, s.expires_at,
-  a.id, a.username, a.email, a.email_verified_at, a.roles, a.disabled_at, a.created_at, a.last_login_at`
+  a.id, a.username, a.email, a.email_verified_at, a.roles, a.permissions, a.external_id, a.disabled_at, a.created_at,
+  a.last_login_at, ${grants}`
 
 function toLiveSession(row: LiveRow): LiveSession {
   return {
@@ -80,7 +84,8 @@ function toLiveSession(row: LiveRow): LiveSession {
       idleExpiresAt: row.idle_expires_at,
       expiresAt: row.expires_at
     },
-    account: toAccount(row)
+    account: toAccount(row),
+    grants: toGrants(row)
   }
 }
 
@@ -173,39 +178,82 @@ export async function findHeld(db: Db, id: string): Promise<(LiveSession & { hel
   )
 }
 
+/** How an end is told to everybody: why, when, and for how long it has to be remembered. */
+export interface Ending {
+  readonly because: EndedBecause
+  readonly at: Date
+  /** When the last access token of the session has expired by itself. */
+  readonly rememberedUntil: Date
+}
+
 /** Ends one session; false where it was over already or, with an owner given, is not theirs. */
 export async function end(
   db: Db,
   session: { readonly id: string; readonly accountId?: string },
-  because: EndedBecause,
-  now: Date
+  ending: Ending
 ): Promise<boolean> {
-  let query = db
-    .updateTable('session')
-    .set({ ended_at: now, ended_because: because })
-    .where('id', '=', session.id)
-    .where('ended_at', 'is', null)
-  if (session.accountId !== undefined) query = query.where('account_id', '=', session.accountId)
-  const result = await query.executeTakeFirst()
-  return result.numUpdatedRows > 0n
+  const owner = session.accountId ?? null
+  const { rows } = await sql`
+    with ended as (
+      update session
+      set ended_at = ${ending.at}, ended_because = ${ending.because}
+      where id = ${session.id}
+        and ended_at is null
+        and (${owner}::uuid is null or account_id = ${owner}::uuid)
+      returning id
+    ), noted as (
+      insert into revocation (kind, subject, because, created_at, expires_at)
+      select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
+      from ended
+    )
+    select id from ended`.execute(db)
+  return rows.length > 0
 }
 
-/** Ends all sessions of an account, except one where it is given; the number of those that were alive. */
-export async function endAll(
+/** Ends all sessions of an account; the number of those that were alive. One entry tells of them all. */
+export async function endAll(db: Db | Trx, accountId: string, ending: Ending): Promise<number> {
+  const { rows } = await sql`
+    with ended as (
+      update session
+      set ended_at = ${ending.at}, ended_because = ${ending.because}
+      where account_id = ${accountId} and ended_at is null
+      returning id
+    ), noted as (
+      insert into revocation (kind, subject, because, created_at, expires_at)
+      values ('account', ${accountId}, ${ending.because}, ${ending.at}, ${ending.rememberedUntil})
+    )
+    select id from ended`.execute(db)
+  return rows.length
+}
+
+/** Ends all sessions of an account but one, whose access tokens stay good; the number of those that were alive. */
+export async function endOthers(
   db: Db | Trx,
   accountId: string,
-  because: EndedBecause,
-  now: Date,
-  exceptId?: string
+  keptId: string | null,
+  ending: Ending
 ): Promise<number> {
-  let query = db
-    .updateTable('session')
-    .set({ ended_at: now, ended_because: because })
-    .where('account_id', '=', accountId)
-    .where('ended_at', 'is', null)
-  if (exceptId !== undefined) query = query.where('id', '!=', exceptId)
-  const result = await query.executeTakeFirst()
-  return Number(result.numUpdatedRows)
+  const { rows } = await sql`
+    with ended as (
+      update session
+      set ended_at = ${ending.at}, ended_because = ${ending.because}
+      where account_id = ${accountId} and ended_at is null and id is distinct from ${keptId}::uuid
+      returning id
+    ), noted as (
+      insert into revocation (kind, subject, because, created_at, expires_at)
+      select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
+      from ended
+    )
+    select id from ended`.execute(db)
+  return rows.length
+}
+
+/** Moves the idle end of a session that is in use, never past its absolute end. */
+export async function extendIdle(db: Db, id: string, idleExpiresAt: Date): Promise<void> {
+  await sql`
+    update session
+    set idle_expires_at = least(expires_at, greatest(idle_expires_at, ${idleExpiresAt}))
+    where id = ${id} and ended_at is null`.execute(db)
 }
 
 /** The devices that are signed in, most recently used first. */

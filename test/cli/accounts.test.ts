@@ -8,6 +8,8 @@ t.test('administrators and users are made with a password from standard input', 
   const made = await run('admin create root --email root@example.com', `${goodPassword}\n`)
   t.same(made, { code: 0, stdout: made.stdout, stderr: '' })
   t.match(made.stdout, /^Created root \(/)
+  t.match((await run('user create grace --roles editor', goodPassword)).stderr, /There is no such role/)
+  for (const name of ['editor', 'author']) t.match(await json(`role set ${name}`), { role: { name } })
   t.match(await json('user create grace --roles editor,author', goodPassword), {
     user: { roles: ['editor', 'author'] }
   })

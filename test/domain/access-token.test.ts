@@ -12,6 +12,9 @@ const subject: AccessTokenSubject = {
   clientId: 'web',
   scope: '',
   roles: ['editor'],
+  permissions: ['articles.change_article'],
+  revision: 7,
+  userId: undefined,
   authenticatedAt: at(-3600),
   amr: ['pwd'],
   acr: 'aal1',
@@ -28,7 +31,7 @@ const reason = (change: Record<string, unknown>, when = now) => {
 }
 const malformed = (claim: string) => `claim_missing_or_malformed: ${claim}`
 
-t.test('the claims of a new token are the fourteen that verifiers are promised, and no personal data', async (t) => {
+t.test('the claims of a new token are the sixteen that verifiers are promised, and no personal data', async (t) => {
   t.strictSame(claims, {
     iss: 'https://auth.test',
     sub: subject.accountId,
@@ -40,6 +43,8 @@ t.test('the claims of a new token are the fourteen that verifiers are promised, 
     sid: subject.sessionId,
     scope: '',
     roles: ['editor'],
+    permissions: ['articles.change_article'],
+    rev: 7,
     auth_time: epoch - 3600,
     amr: ['pwd'],
     acr: 'aal1',

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatRefreshToken, readRefreshToken, refreshKey } from '../../src/domain/refresh-token.js'
+import { formatRefreshToken, readRefreshToken } from '../../src/domain/refresh-token.js'
+import { textKey } from '../../src/domain/signed-text.js'
 import { uuidFromBytes } from '../../src/domain/uuid.js'
 
-const key = refreshKey(Buffer.alloc(32, 'a secret'))
-const other = refreshKey(Buffer.alloc(32, 'another one'))
+const key = textKey(Buffer.alloc(32, 'a secret'))
+const other = textKey(Buffer.alloc(32, 'another one'))
 const content = { sessionId: '01890a5d-ac96-774b-bcce-b302099a8057', generation: 7 }
 const token = formatRefreshToken(key, content)
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -92,7 +93,7 @@ t.test('chance is no token', async (t) => {
 })
 
 t.test('the id of a key tells nothing of its secret and follows from it', async (t) => {
-  t.ok(refreshKey(Buffer.alloc(32, 'a secret')).id.equals(key.id))
+  t.ok(textKey(Buffer.alloc(32, 'a secret')).id.equals(key.id))
   t.notOk(other.id.equals(key.id))
   t.equal(key.id.length, 4)
   t.notOk(key.secret.includes(key.id))

@@ -9,7 +9,7 @@ t.test('administration is for administrators', async (t) => {
     t.match(stranger.json(), { code: 'authentication_required', status: 401 })
     t.equal(
       stranger.headers['www-authenticate'],
-      'Bearer realm="keyturn"',
+      'Token realm="keyturn", Bearer realm="keyturn"',
       'without credentials there is no error to name'
     )
     const refused = await w.get(url, user.access_token)
@@ -55,6 +55,7 @@ t.test('a user is made, read, disabled and enabled', async (t) => {
   const { access_token } = await w.admin()
   const admin = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, body?: object) =>
     w.as(access_token, method, `/v1/admin${url}`, body)
+  await w.role('editor')
 
   const made = await admin('POST', '/users', { username: 'grace', password: goodPassword, roles: ['editor'] })
   t.equal(made.statusCode, 201)
@@ -80,6 +81,8 @@ t.test('a change of roles is in the next token', async (t) => {
   const w = await world(t)
   const { access_token } = await w.admin()
   const tokens = await w.login(await w.account())
+  await w.role('a')
+  await w.role('b')
   const roles = await w.as(access_token, 'PUT', `/v1/admin/users/${tokens.user.id}/roles`, { roles: ['b', 'a', 'b'] })
   t.match(roles.json(), { user: { roles: ['a', 'b'] } })
   const next = (await w.refresh(tokens.refresh_token)).json()

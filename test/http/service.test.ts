@@ -53,7 +53,22 @@ t.test('keys have what verifiers match on, and nothing private', async (t) => {
     })
     t.same(protectedHeader, { alg: jose, typ: 'at+jwt', kid: keys[0].kid })
     t.same(Object.keys(payload).sort(), [
-      ...['acr', 'amr', 'aud', 'auth_time', 'client_id', 'exp', 'iat', 'iss', 'jti', 'roles', 'scope', 'sid', 'sub'],
+      ...[
+        'acr',
+        'amr',
+        'aud',
+        'auth_time',
+        'client_id',
+        'exp',
+        'iat',
+        'iss',
+        'jti',
+        'permissions',
+        'rev',
+        'roles',
+        'scope'
+      ],
+      ...['sid', 'sub'],
       'token_type'
     ])
   }

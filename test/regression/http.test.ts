@@ -251,7 +251,7 @@ t.test('every route behind the guard says so: the document lists none without on
         payload: method === 'get' ? '' : '{}',
         headers: { 'content-type': 'application/json' }
       })
-      const mustGuard = /^\/v1\/(me|sessions|admin)/.test(path)
+      const mustGuard = /^\/(v1\/(me|sessions|tokens|admin)|oauth)/.test(path)
       t.equal(security.length > 0, mustGuard, `${method} ${path} says whether it is guarded`)
       if (mustGuard) t.equal(response.statusCode, 401, `${method} ${path}`)
       if (mustGuard) guarded++

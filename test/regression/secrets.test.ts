@@ -138,6 +138,7 @@ t.test(
       passwords: { ...options.passwords, maxWaiting: 1_000, maxWait: 60_000 }
     }))
     const names = Array.from({ length: 200 }, (_, n) => `user-${n}`)
+    for (const name of names) await w.role(name)
     await Promise.all(
       names.map((username) => w.app.flows.createAccount({ username, password: goodPassword, roles: [username] }))
     )

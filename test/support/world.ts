@@ -43,8 +43,12 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
       passwordPolicy: { minLength: 15, blocklist },
       signUp: 'open',
+      tokenOnRegister: false,
       clientId: 'web'
     },
+    authenticators: { order: ['session', 'token', 'bearer'], custom: [] },
+    rateLimits: { signIn: null, register: null },
+    revocationPollInterval: 60_000,
     signing: { algorithm: 'ES256', pollInterval: 60_000 },
     jwksMaxAge: 300,
     leeway: 5,
@@ -72,6 +76,8 @@ export interface World {
   /** Registers an account with `goodPassword`, and tells its username. */
   account(username?: string): Promise<string>
   login(username: string): Promise<Tokens>
+  /** Makes a role. */
+  role(name: string, permissions?: readonly string[]): Promise<void>
   /** An account that has the role admin, signed in. */
   admin(): Promise<Tokens>
   refresh(refreshToken: string): Promise<LightMyRequestResponse>
@@ -147,6 +153,9 @@ export async function world(t: Test, change: Change = (options) => options): Pro
       return username
     },
     login,
+    async role(name, permissions = []) {
+      await app.flows.putRole({ name, permissions })
+    },
     async admin() {
       const account = await app.flows.createAccount({
         username: `admin-${randomBytes(6).toString('hex')}`,

@@ -1,0 +1,56 @@
+/** What one Authorization header says: its scheme in lower case, and what follows it as it was sent. */
+export interface Authorization {
+  readonly scheme: string
+  readonly credentials: string
+  /** The header as a whole. */
+  readonly text: string
+}
+
+const form = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?: +(.*?))? *$/s
+
+/**
+ * The Authorization header among a request's raw ones (name, value, name, value …); null where there is none, and
+ * `several` where there are more. Node keeps the first of several: a proxy in front may have looked at another one.
+ */
+export function readAuthorization(rawHeaders: readonly string[]): Authorization | null | 'several' {
+  let text: string | undefined
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (text !== undefined) return 'several'
+    text = rawHeaders[at + 1]!
+  }
+  if (text === undefined) return null
+  const match = form.exec(text)
+  return { scheme: match?.[1]?.toLowerCase() ?? '', credentials: match?.[2] ?? '', text }
+}
+
+const token68 = /^[A-Za-z0-9\-._~+/]+=*$/
+
+/** The token of a Bearer header, or undefined where what follows the scheme cannot be one (RFC 6750 §2.1). */
+export function bearerToken(authorization: Authorization): string | undefined {
+  return token68.test(authorization.credentials) ? authorization.credentials : undefined
+}
+
+/** Whether a token is in the URL, where logs and histories keep it; RFC 6750 §2.3 lets a service refuse it. */
+export function hasTokenInQuery(query: unknown): boolean {
+  return typeof query === 'object' && query !== null && 'access_token' in query
+}
+
+const base64 = /^[A-Za-z0-9+/]+={0,2}$/
+
+/** The name and password of a Basic header in UTF-8, or undefined where it is malformed (RFC 7617 §2). */
+export function basicCredentials(
+  authorization: Authorization
+): { readonly name: string; readonly password: string } | undefined {
+  const { credentials } = authorization
+  if (credentials.length > 4096 || !base64.test(credentials)) return undefined
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(credentials, 'base64'))
+  } catch {
+    return undefined
+  }
+  const colon = text.indexOf(':')
+  return colon < 1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+}

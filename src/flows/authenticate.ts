@@ -1,0 +1,96 @@
+import { type Principal, principal, scopesOf } from '../domain/principal.js'
+import { Refusal } from '../domain/refusal.js'
+import { whyOver } from '../domain/rotation.js'
+import { earlier, later } from '../domain/session.js'
+import { isUuid } from '../domain/uuid.js'
+import type { Account } from '../storage/accounts.js'
+import * as apiTokens from '../storage/api-tokens.js'
+import { findGrants } from '../storage/grants.js'
+import * as sessions from '../storage/sessions.js'
+import type { Tools } from './flow.js'
+import { type Credentials, checkPassword } from './login.js'
+import { overRefusals } from './refresh.js'
+import { findUser } from './users.js'
+
+/** Who a credential speaks for. An access token needs none of this: what it says is read from itself. */
+
+/** Who a session cookie speaks for, asked of the live session: one read by its key. */
+export async function authenticateSession(tools: Tools, cookie: string): Promise<Principal> {
+  const sessionId = tools.readSessionCookie(cookie)
+  if (sessionId === null) throw new Refusal('token_invalid', { because: 'not a session cookie of ours' })
+  const found = await sessions.findHeld(tools.db, sessionId)
+  if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
+  const now = tools.clock()
+  const over = whyOver(found.held, now)
+  if (over !== null) throw new Refusal(overRefusals[over], { because: found.held.endedBecause ?? over })
+  const { session, account, grants } = found
+  extendIdle(tools, session, now)
+  return principal({
+    accountId: account.id,
+    authenticator: 'session',
+    sessionId,
+    clientId: session.clientId,
+    scopes: scopesOf(session.scope),
+    roles: new Set(account.roles),
+    permissions: new Set(grants.permissions),
+    authenticatedAt: session.createdAt,
+    amr: session.amr,
+    acr: session.acr,
+    expiresAt: session.expiresAt,
+    revision: grants.revision
+  })
+}
+
+/**
+ * Whoever uses pages alone never refreshes, so the cookie's use counts as the session's. Once in half of the idle time
+ * is enough, and nobody waits for it.
+ */
+function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
+  const idle = tools.settings.lifetimes.refreshIdle
+  const to = earlier(later(now, idle), session.expiresAt)
+  if (to.getTime() - session.idleExpiresAt.getTime() < idle / 2) return
+  sessions.extendIdle(tools.db, session.id, to).catch((error) => {
+    tools.log('session.not_extended', { session: session.id, because: (error as Error).message })
+  })
+}
+
+/** Who a username and password speak for, without a session. */
+export async function authenticatePassword(tools: Tools, credentials: Credentials): Promise<Principal> {
+  const account = await checkPassword(tools, credentials)
+  return await principalOfAccount(tools, account, 'basic', ['pwd'])
+}
+
+/** Whom another system vouches for, by username, email or id: for authenticators of one's own. Throws `not_found`. */
+export async function principalOf(tools: Tools, name: string, authenticator: string): Promise<Principal> {
+  return await principalOfAccount(tools, await findUser(tools, name), authenticator, [])
+}
+
+async function principalOfAccount(
+  tools: Tools,
+  account: Account,
+  authenticator: string,
+  amr: readonly string[]
+): Promise<Principal> {
+  const grants = await findGrants(tools.db, account.id)
+  if (grants === undefined) throw new Refusal('account_disabled')
+  return principal({
+    accountId: account.id,
+    authenticator,
+    roles: new Set(account.roles),
+    permissions: new Set(grants.permissions),
+    ...(amr.length === 0 ? {} : { authenticatedAt: tools.clock(), amr, acr: 'aal1' }),
+    revision: grants.revision
+  })
+}
+
+/** Whether the session or the API token of a principal is alive in the database at this moment. */
+export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
+  const now = tools.clock()
+  if (who.sessionId !== null) {
+    const found = isUuid(who.sessionId) ? await sessions.findHeld(tools.db, who.sessionId) : undefined
+    return found !== undefined && whyOver(found.held, now) === null
+  }
+  if (who.authenticator === 'token') return await apiTokens.isAlive(tools.db, who.tokenId!, now)
+  // Passwords and other systems are asked at each request.
+  return true
+}

@@ -1,0 +1,38 @@
+import formbody from '@fastify/formbody'
+import fp from 'fastify-plugin'
+import { Refusal } from '../domain/refusal.js'
+import { catalogue } from '../schemas/problems.js'
+
+/** OAuth's own error codes (RFC 6749 §5.2, RFC 6750 §3.1), by the status of ours. */
+const codes: Record<number, string> = {
+  400: 'invalid_request',
+  401: 'invalid_token',
+  403: 'insufficient_scope',
+  413: 'invalid_request',
+  415: 'invalid_request',
+  429: 'temporarily_unavailable',
+  503: 'temporarily_unavailable'
+}
+
+/** For OAuth's endpoints: bodies are forms, and errors are in OAuth's words. Status and headers are those of problems. */
+export const oauth = fp(
+  async (scope) => {
+    scope.removeAllContentTypeParsers()
+    await scope.register(formbody, { bodyLimit: 16 * 1024 })
+    scope.addHook('preSerialization', async (_request, reply, payload) => {
+      const { status, code, title, detail } = (payload ?? {}) as Record<string, unknown>
+      if (typeof code !== 'string' || !Object.hasOwn(catalogue, code) || typeof status !== 'number') return payload
+      reply.type('application/json; charset=utf-8')
+      const error = code === 'authentication_required' ? 'invalid_client' : (codes[status] ?? 'server_error')
+      return { error, error_description: detail ?? title }
+    })
+    scope.addHook('preValidation', async (request) => {
+      request.body ??= {}
+      // RFC 6749 §3.1: parameters are sent once.
+      for (const value of Object.values(request.body as object)) {
+        if (Array.isArray(value)) throw new Refusal('request_malformed', { detail: 'A parameter occurs twice.' })
+      }
+    })
+  },
+  { name: 'oauth', fastify: '5.x' }
+)

@@ -1,0 +1,97 @@
+import fp from 'fastify-plugin'
+import type { Principal } from '../domain/principal.js'
+import { type Revocation, RevocationSet } from '../domain/revocation.js'
+import * as storage from '../storage/revocations.js'
+import { listen } from './database.js'
+
+export interface Revocations {
+  /** What ended a principal's credential, as far as this replica has read; undefined where nothing did. */
+  find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined
+  /** Whether this replica has read lately, so that what it remembers may be relied on. */
+  isCurrent(): boolean
+  /** Reads what is new. Whoever asks while a read is under way waits for the next one. */
+  read(): Promise<void>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly revocations: Revocations
+  }
+}
+
+export interface RevocationsOptions {
+  readonly databaseUrl: string
+  /** Milliseconds between two reads when no notification comes. */
+  readonly pollInterval: number
+  readonly clock: () => Date
+}
+
+const pageSize = 5_000
+
+/**
+ * The revocations in the memory of this replica: read when Postgres notifies, and at an interval, since a notification
+ * can be lost. A cursor in the order of commits makes sure that none is passed by.
+ */
+export const revocations = fp<RevocationsOptions>(
+  async (app, { databaseUrl, pollInterval, clock }) => {
+    const held = new RevocationSet()
+    let readAt = Number.NEGATIVE_INFINITY
+    let current: Promise<void> | undefined
+    let next: Promise<void> | undefined
+
+    async function load(): Promise<void> {
+      const startedAt = performance.now()
+      for (;;) {
+        const page = await storage.listAfter(app.db, held.cursor, clock(), pageSize)
+        for (const entry of page) held.add(entry)
+        if (page.length < pageSize) break
+      }
+      held.prune(clock())
+      readAt = startedAt
+    }
+
+    /** What began before a commit may have missed it, so who asks during a read gets one that begins after it. */
+    function read(): Promise<void> {
+      if (current === undefined) {
+        current = load().finally(() => {
+          current = undefined
+        })
+        return current
+      }
+      next ??= current
+        .catch(() => {})
+        .then(() => {
+          next = undefined
+          return read()
+        })
+      return next
+    }
+
+    const readOrWarn = () =>
+      read().catch((error) => app.log.warn({ error: error.message }, 'revocations could not be read'))
+
+    app.decorate('revocations', {
+      find: (who) => held.find(who),
+      isCurrent: () => performance.now() - readAt < pollInterval * 3,
+      read
+    } satisfies Revocations)
+
+    await read()
+    let timer: NodeJS.Timeout | undefined
+    let listener: ReturnType<typeof listen> | undefined
+    // Not before: a start that fails after this must be able to end.
+    app.addHook('onReady', async () => {
+      timer = setInterval(readOrWarn, pollInterval)
+      timer.unref()
+      listener = listen(databaseUrl, 'keyturn_revocation', {
+        onNotify: readOrWarn,
+        onLost: (error) => app.log.warn({ error: error.message }, 'revocations are polled until the listener is back')
+      })
+    })
+    app.addHook('preClose', async () => {
+      clearInterval(timer)
+      await listener?.close()
+    })
+  },
+  { name: 'revocations', dependencies: ['database'], fastify: '5.x' }
+)

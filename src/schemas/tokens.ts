@@ -1,0 +1,71 @@
+import { Type } from 'typebox'
+import { closed, Scopes, Timestamp, Uuid } from './common.js'
+
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+
+const ApiToken = closed(
+  {
+    id: Uuid,
+    name: Type.String(),
+    kind: Type.Enum(['personal', 'authtoken', 'knox']),
+    hint: Type.String({ description: 'The last four characters of the key.' }),
+    scopes: Type.Array(Type.String()),
+    created_at: Timestamp,
+    expires_at: nullable(Timestamp),
+    last_used_at: Type.Union([Timestamp, Type.Null()], { description: 'To the minute.' })
+  },
+  { title: 'ApiToken' }
+)
+
+export const ApiTokenList = closed({ tokens: Type.Array(ApiToken) }, { title: 'ApiTokenList' })
+
+export const NewApiToken = closed(
+  {
+    name: Type.String({ minLength: 1, maxLength: 100, description: 'What it is for.', examples: ['backup script'] }),
+    scopes: Type.Optional(Scopes),
+    expires_in: Type.Optional(
+      Type.Integer({ minimum: 60, maximum: 315_360_000, description: 'Seconds; without it the token never expires.' })
+    )
+  },
+  { title: 'NewApiToken' }
+)
+
+export const MadeApiToken = closed(
+  {
+    key: Type.String({
+      description: 'Shown this once. Send it as `Authorization: Token <key>`.',
+      examples: ['ktt_0123456789ABCDEFGHIJabcdefghij012345']
+    }),
+    token: ApiToken
+  },
+  { title: 'MadeApiToken' }
+)
+
+export const ApiTokenParams = closed({ id: Type.String({ maxLength: 100, description: 'The id of an API token.' }) })
+
+export const UserTokenParams = closed({
+  id: Type.String({ maxLength: 100, description: 'The id of a user.' }),
+  token_id: Type.String({ maxLength: 100, description: 'The id of an API token.' })
+})
+
+export const IntrospectionRequest = Type.Object(
+  {
+    token: Type.String({ minLength: 1, maxLength: 8192 }),
+    token_type_hint: Type.Optional(Type.String({ maxLength: 100 }))
+  },
+  { title: 'IntrospectionRequest', description: 'RFC 7662 §2.1.', additionalProperties: true }
+)
+
+export const IntrospectionResponse = Type.Object(
+  { active: Type.Boolean() },
+  {
+    title: 'IntrospectionResponse',
+    description: 'RFC 7662 §2.2. Nothing but `active` where it is false.',
+    additionalProperties: true
+  }
+)
+
+export const OauthError = Type.Object(
+  { error: Type.String(), error_description: Type.Optional(Type.String()) },
+  { title: 'OauthError', description: 'RFC 6749 §5.2.', additionalProperties: false }
+)

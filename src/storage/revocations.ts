@@ -1,0 +1,64 @@
+import { sql } from 'kysely'
+import type { Revocation, RevocationKind } from '../domain/revocation.js'
+import type { Db } from './tables.js'
+
+export interface NewRevocation {
+  readonly kind: RevocationKind
+  readonly subject: string
+  readonly because: string
+  readonly createdAt: Date
+  readonly expiresAt: Date
+}
+
+/**
+ * Appends an entry. The last statement of its transaction: from here to the commit all other writers of revocations
+ * wait, so that ids become visible in their order.
+ */
+export async function insert(db: Db, entry: NewRevocation): Promise<void> {
+  await db
+    .insertInto('revocation')
+    .values({
+      kind: entry.kind,
+      subject: entry.subject,
+      because: entry.because,
+      created_at: entry.createdAt,
+      expires_at: entry.expiresAt
+    })
+    .execute()
+}
+
+/** The entries after a cursor that still matter, in the order of commits. */
+export async function listAfter(db: Db, cursor: number, now: Date, limit: number): Promise<Revocation[]> {
+  const rows = await db
+    .selectFrom('revocation')
+    .select(['id', 'kind', 'subject', 'because', 'expires_at'])
+    .where('id', '>', String(cursor))
+    .where('expires_at', '>', now)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({
+    id: Number(row.id),
+    kind: row.kind,
+    subject: row.subject,
+    because: row.because,
+    expiresAt: row.expires_at
+  }))
+}
+
+/** Whether something that was issued at a revision has been ended since, asked of the database itself. */
+export async function endedSince(
+  db: Db,
+  issued: { readonly accountId: string; readonly roles: readonly string[]; readonly revision: number }
+): Promise<boolean> {
+  const { rows } = await sql`
+    select 1
+    from revocation
+    where id > ${issued.revision}
+      and (
+        (kind = 'account' and subject = ${issued.accountId})
+        or (kind = 'role' and subject = any (${[...issued.roles]}::text[]))
+      )
+    limit 1`.execute(db)
+  return rows.length > 0
+}
