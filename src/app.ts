@@ -12,6 +12,7 @@ import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
+import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
@@ -27,6 +28,9 @@ import { responseHeaders } from './plugins/response-headers.js'
 import { revocations } from './plugins/revocations.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
+import { drfKnoxRoutes } from './routes/drf/knox.js'
+import { drfTokenRoutes } from './routes/drf/tokens.js'
+import { drfUserRoutes } from './routes/drf/users.js'
 import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
 import { oauthRoutes } from './routes/oauth.js'
@@ -53,6 +57,12 @@ export interface AppOptions {
   readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
   readonly authenticators: { readonly order: readonly string[]; readonly custom: readonly Authenticator[] }
+  /** The endpoints of Django REST Framework's packages; null where they are switched off. */
+  readonly drf: {
+    readonly authenticators: readonly string[]
+    readonly rotate: boolean
+    readonly knox: { readonly lifetime: number; readonly limit: number }
+  } | null
   readonly rateLimits: RateLimitsOptions
   /** Milliseconds between two looks for revocations, when no notification comes. */
   readonly revocationPollInterval: number
@@ -132,7 +142,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   await app.register(readiness, { latestMigration: options.latestMigration })
   await app.register(principals, { clock })
-  await app.register(authenticators, { ...options.authenticators, clock })
+  await app.register(authenticators, {
+    order: options.authenticators.order,
+    custom: [...drfAuthenticators, ...options.authenticators.custom],
+    clock
+  })
 
   await app.register(
     async function open(scope) {
@@ -170,6 +184,20 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
     { prefix: '/oauth' }
   )
+
+  const { drf: face } = options
+  if (face !== null) {
+    await app.register(async function djangoRestFramework(scope) {
+      await scope.register(drf)
+      await scope.register(guard)
+      await scope.register(drfTokenRoutes, { rotate: face.rotate })
+      await scope.register(drfKnoxRoutes, face.knox)
+      await scope.register(drfUserRoutes, {
+        authenticators: face.authenticators.map((name) => `drf-${name}`),
+        passwordMinLength: options.flows.passwordPolicy.minLength
+      })
+    })
+  }
 
   await app.register(async function everyone(scope) {
     await scope.register(guard, everybody)

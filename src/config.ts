@@ -158,6 +158,13 @@ export function readConfig(environment: Environment, version: string): Config {
         clientId: settings.AUTH_CLIENT_ID
       },
       authenticators: { order: settings.AUTH_AUTHENTICATORS, custom: [] },
+      drf: settings.AUTH_DRF
+        ? {
+            authenticators: settings.AUTH_DRF_AUTHENTICATORS,
+            rotate: settings.AUTH_DRF_ROTATE_REFRESH_TOKENS,
+            knox: { lifetime: settings.AUTH_DRF_KNOX_TTL, limit: settings.AUTH_DRF_KNOX_LIMIT }
+          }
+        : null,
       rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
       revocationPollInterval: 1_000,
       signing: {

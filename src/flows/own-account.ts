@@ -87,6 +87,11 @@ export async function deleteAccount(tools: Tools, accountId: string, currentPass
   tools.log('account.deleted', { account: accountId })
 }
 
+/** Throws `password_incorrect` where the password is not the account's own. */
+export async function confirmOwnPassword(tools: Tools, accountId: string, password: string): Promise<void> {
+  await confirmPassword(tools, accountId, password)
+}
+
 async function confirmPassword(
   tools: Tools,
   accountId: string,

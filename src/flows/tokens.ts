@@ -4,7 +4,7 @@ import type { LiveSession } from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 
 /** The id that an account had in Django; undefined for all others. */
-export function djangoId(account: Account): string | undefined {
+export function djangoId(account: Pick<Account, 'externalId'>): string | undefined {
   return account.externalId?.startsWith('django:') ? account.externalId.slice('django:'.length) : undefined
 }
 

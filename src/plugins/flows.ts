@@ -5,6 +5,7 @@ import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js
 import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
 import * as apiTokens from '../flows/api-tokens.js'
 import * as authenticate from '../flows/authenticate.js'
+import * as drf from '../flows/drf.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
 import * as introspect from '../flows/introspect.js'
 import * as login from '../flows/login.js'
@@ -33,7 +34,8 @@ export type Flows = Bound<typeof register> &
   Bound<typeof roles> &
   Bound<typeof apiTokens> &
   Bound<typeof authenticate> &
-  Bound<typeof introspect>
+  Bound<typeof introspect> &
+  Bound<typeof drf>
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -80,7 +82,8 @@ export const flows = fp<FlowsOptions>(
       roles,
       apiTokens,
       authenticate,
-      introspect
+      introspect,
+      drf
     ]) {
       for (const [name, run] of Object.entries(module)) {
         bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)

@@ -20,13 +20,18 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
       referrerPolicy: { policy: 'no-referrer' },
       strictTransportSecurity: secure ? { maxAge: 31_536_000, includeSubDomains: true } : false
     })
-    await app.register(cors, {
+    const allowed = {
       origin: [...allowedOrigins],
       credentials: true,
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
       allowedHeaders: ['authorization', 'content-type', 'x-auth-request'],
       exposedHeaders: ['www-authenticate', 'retry-after', 'x-request-id'],
       maxAge: 600
+    }
+    // An OPTIONS request without the headers of a preflight is a question to the route itself.
+    await app.register(cors, {
+      delegator: (request, done) =>
+        done(null, { ...allowed, preflight: 'access-control-request-method' in request.headers })
     })
     app.addHook('onSend', async (request, reply) => {
       reply.header('x-request-id', request.id)

@@ -92,7 +92,8 @@ export async function insertAuthtoken(db: Db, token: NewApiToken): Promise<ApiTo
     .onConflict((conflict) =>
       conflict
         .columns(['account_id', 'name'])
-        .where('kind', '=', 'authtoken')
+        // In the statement itself: with a parameter the index is found only until the plan becomes a generic one.
+        .where(sql<boolean>`kind = 'authtoken'`)
         // Writes nothing new; without it the row that is there would not be returned.
         .doUpdateSet({ name: (eb) => eb.ref('api_token.name') })
     )

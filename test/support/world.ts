@@ -47,6 +47,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       clientId: 'web'
     },
     authenticators: { order: ['session', 'token', 'bearer'], custom: [] },
+    drf: { authenticators: ['bearer', 'token'], rotate: false, knox: { lifetime: 10 * 60 * minute, limit: 100 } },
     rateLimits: { signIn: null, register: null },
     revocationPollInterval: 60_000,
     signing: { algorithm: 'ES256', pollInterval: 60_000 },
@@ -95,7 +96,12 @@ export const fromOwnPage = {
 }
 
 /** A service on a database of its own, with its clock in the test's hand; gone with the test. */
-export async function world(t: Test, change: Change = (options) => options): Promise<World> {
+export async function world(
+  t: Test,
+  change: Change = (options) => options,
+  /** Adds routes, as a team does that embeds the service. */
+  extend: (app: FastifyInstance) => Promise<void> = async () => {}
+): Promise<World> {
   const { url } = await freshDatabase(t)
   let time = Date.parse('2030-01-01T12:00:00Z')
   const clock = () => new Date(time)
@@ -115,6 +121,7 @@ export async function world(t: Test, change: Change = (options) => options): Pro
     })
     const app = await buildApp(options)
     t.teardown(() => app.close())
+    await extend(app)
     await app.ready()
     return app
   }

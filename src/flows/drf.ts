@@ -1,0 +1,75 @@
+import type { AccessTokenClaims } from '../domain/access-token.js'
+import { type Principal, principalOf } from '../domain/principal.js'
+import { Refusal } from '../domain/refusal.js'
+import { judgeRefresh, whyOver } from '../domain/rotation.js'
+import { later } from '../domain/session.js'
+import { isUuid } from '../domain/uuid.js'
+import * as revocations from '../storage/revocations.js'
+import * as sessions from '../storage/sessions.js'
+import { ending, type Tools } from './flow.js'
+import { overRefusals } from './refresh.js'
+import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
+
+/** What Django's packages do and this service does in another way. */
+
+/**
+ * A new access token for a refresh token that stays the same, as simplejwt does unless it is told to rotate. A token that
+ * was rotated long ago is judged as everywhere: it ends the session.
+ */
+export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
+  const presented = tools.readRefreshToken(text)
+  if (presented === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
+  const { db, settings } = tools
+  const now = tools.clock()
+  const found = await sessions.findHeld(db, presented.sessionId)
+  if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
+  if (found.session.transport !== 'body') throw new Refusal('token_invalid', { because: 'taken out of a cookie' })
+  const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
+  if (verdict.kind === 'refuse') {
+    throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
+  }
+  if (verdict.kind === 'revoke') {
+    await sessions.end(db, found.session, ending(tools, verdict.because, now))
+    tools.log('refresh.reuse_detected', { account: found.account.id, session: found.session.id })
+    throw new Refusal('refresh_reused')
+  }
+  await sessions.extendIdle(db, found.session.id, later(now, settings.lifetimes.refreshIdle))
+  return issueTokens(tools, found, now)
+}
+
+export type RefreshState = 'alive' | 'unreadable' | 'unknown' | 'ended' | 'disabled' | 'expired' | 'rotated'
+
+/** How a refresh token stands, without using it. */
+export async function inspectRefresh(tools: Tools, text: string): Promise<RefreshState> {
+  const presented = tools.readRefreshToken(text)
+  if (presented === null) return 'unreadable'
+  const found = await sessions.findHeld(tools.db, presented.sessionId)
+  if (found === undefined) return 'unknown'
+  const verdict = judgeRefresh(found.held, presented.generation, tools.settings.rotation, tools.clock())
+  if (verdict.kind === 'refuse') return verdict.because
+  return verdict.kind === 'revoke' ? 'rotated' : 'alive'
+}
+
+export type AccessState =
+  | { readonly state: 'alive'; readonly principal: Principal }
+  | { readonly state: 'unknown' | 'disabled' | 'password_changed' | 'ended' }
+
+/** How an access token whose signature and times are good stands in the database: Django's packages ask at each request. */
+export async function inspectAccess(tools: Tools, claims: AccessTokenClaims): Promise<AccessState> {
+  const found = isUuid(claims.sid) ? await sessions.findHeld(tools.db, claims.sid) : undefined
+  if (found === undefined) return { state: 'unknown' }
+  if (found.held.accountDisabled) return { state: 'disabled' }
+  if (found.held.endedBecause === 'password_changed') return { state: 'password_changed' }
+  const issued = { accountId: claims.sub, roles: claims.roles, revision: claims.rev }
+  const isOver = whyOver(found.held, tools.clock()) !== null || (await revocations.endedSince(tools.db, issued))
+  return isOver ? { state: 'ended' } : { state: 'alive', principal: principalOf(claims) }
+}
+
+/** The id of an account as Django's clients know it: a number for those that came from there. */
+export function drfId(
+  _tools: Tools,
+  account: { readonly id: string; readonly externalId: string | null }
+): string | number {
+  const id = djangoId(account)
+  return id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : account.id
+}
