@@ -62,7 +62,7 @@ const signIn = (service, username) =>
 /** Access tokens that differ, made with the service's own key: what a fresh token each time would be. */
 async function mint(url, count) {
   const config = readConfig({ DATABASE_URL: url, AUTH_DATA_DIR: folder, AUTH_ISSUER: 'http://auth.bench' }, '0.0.0')
-  const app = await buildConfiguredApp(config, url, false)
+  const app = await buildConfiguredApp(config, url, { logger: false })
   await app.ready()
   const subject = {
     accountId: '00000000-0000-4000-8000-000000000001',

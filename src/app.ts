@@ -81,13 +81,8 @@ export interface AppOptions {
 /** For routes that are for everybody, and that look at no credential. */
 const everybody = { requirement: allow.allowAny(), authenticators: [] } as const
 
-/** Builds the service without listening. Read it top to bottom: shared scope first, then routes. */
+/** Builds the service without listening. What was opened is closed again where it cannot be built. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const clock = options.clock ?? (() => new Date())
-  const secure = options.issuer.startsWith('https:')
-  const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
-  const { access } = options.flows.lifetimes
-
   const app = Fastify({
     logger: options.logger ?? false,
     logController: new LogController({ disableRequestLogging: true }),
@@ -102,6 +97,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
   }).withTypeProvider<TypeBoxTypeProvider>()
+  try {
+    await assemble(app, options)
+    return app
+  } catch (error) {
+    await app.close().catch(() => {})
+    throw error
+  }
+}
+
+/** Read it top to bottom: shared scope first, then routes. */
+async function assemble(app: FastifyInstance, options: AppOptions): Promise<void> {
+  const clock = options.clock ?? (() => new Date())
+  const secure = options.issuer.startsWith('https:')
+  const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
+  const { access } = options.flows.lifetimes
 
   if (options.before) await app.register(options.before)
 
@@ -222,6 +232,4 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       })
     }
   })
-
-  return app
 }

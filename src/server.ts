@@ -5,6 +5,8 @@ import { migrateUp, migrationNames, migrationStatus } from '../db/migrate.js'
 import { buildApp } from './app.js'
 import type { Config } from './config.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.js'
+import { loadAuthenticators } from './extensions.js'
+import type { Authenticator } from './plugins/authenticators.js'
 import { version } from './version.js'
 
 const setupLinkLife = 30 * 60_000
@@ -47,11 +49,21 @@ export async function prepareSchema(config: Config, url: string): Promise<void> 
   }
 }
 
-/** The service on the configured database, not listening. */
-export async function buildConfiguredApp(config: Config, url: string, logger = true): Promise<FastifyInstance> {
+/** The service on the configured database, not listening. Authenticators may be added to those of AUTH_PLUGINS. */
+export async function buildConfiguredApp(
+  config: Config,
+  url: string,
+  { logger = true, authenticators = [] }: { logger?: boolean; authenticators?: readonly Authenticator[] } = {}
+): Promise<FastifyInstance> {
   const latestMigration = (await migrationNames()).at(-1)!
   const options = config.app(url)
-  return await buildApp({ ...options, latestMigration, ...(logger ? {} : { logger: false }) })
+  const custom = [...(await loadAuthenticators(config.settings.AUTH_PLUGINS)), ...authenticators]
+  return await buildApp({
+    ...options,
+    authenticators: { ...options.authenticators, custom },
+    latestMigration,
+    ...(logger ? {} : { logger: false })
+  })
 }
 
 /** Makes the administrator of the settings, or a link for the first one, while there is none. */

@@ -114,7 +114,7 @@ async function run(words: string[]): Promise<number> {
     withApp: (work) =>
       withDatabase(async (url) => {
         await prepareSchema(config(), url)
-        const app = await buildConfiguredApp(config(), url, false)
+        const app = await buildConfiguredApp(config(), url, { logger: false })
         try {
           await app.ready()
           return await work(app)

@@ -60,9 +60,18 @@ export async function authenticatePassword(tools: Tools, credentials: Credential
   return await principalOfAccount(tools, account, 'basic', ['pwd'])
 }
 
-/** Whom another system vouches for, by username, email or id: for authenticators of one's own. Throws `not_found`. */
+/**
+ * Whom another system vouches for, by username, email or id: for authenticators of one's own. Throws `token_invalid` where
+ * the account is not here.
+ */
 export async function principalOf(tools: Tools, name: string, authenticator: string): Promise<Principal> {
-  return await principalOfAccount(tools, await findUser(tools, name), authenticator, [])
+  const account = await findUser(tools, name).catch((error) => {
+    if (error instanceof Refusal && error.code === 'not_found') {
+      throw new Refusal('token_invalid', { because: `${authenticator}: no such account` })
+    }
+    throw error
+  })
+  return await principalOfAccount(tools, account, authenticator, [])
 }
 
 async function principalOfAccount(

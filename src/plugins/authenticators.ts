@@ -160,7 +160,8 @@ export const authenticators = fp<AuthenticatorsOptions>(
     const byName = (name: string) => {
       const found = known.get(name)
       if (found === undefined) {
-        throw new Error(`there is no authenticator "${name}"; there are ${[...known.keys()].join(', ')}`)
+        const names = [...known.keys()].filter((one) => !one.startsWith('drf-'))
+        throw new Error(`There is no authenticator "${name}"; AUTH_AUTHENTICATORS may name ${names.join(', ')}.`)
       }
       return found
     }

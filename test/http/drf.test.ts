@@ -278,7 +278,7 @@ t.test('every request to the real packages is answered as they answered', async 
     }
     const title = `${row.name}${difference === undefined ? '' : ` (${difference.because})`}`
     t.equal(response.statusCode, expected.status, title)
-    if (response.statusCode === 500) t.fail(w.logs.filter((line) => line.includes('unexpected')).at(-1))
+    if (response.statusCode === 500) t.fail(w.logs.filter((line) => line.includes('unexpected')).at(-1) ?? '')
     const body = neutral(response.body)
     if (typeof expected.body === 'string') t.equal(body, row.request.method === 'HEAD' ? '' : expected.body, title)
     else t.match(body, expected.body, title)

@@ -81,10 +81,15 @@ export interface Service {
 }
 
 /** Starts the built service as a process of its own, and waits until it says that it is ready. */
-export async function startService(t: Test, environment: Environment): Promise<Service> {
+export function startService(t: Test, environment: Environment): Promise<Service> {
+  return startProcess(t, [main, 'serve'], environment)
+}
+
+/** The same for another program that says `ready in`. */
+export async function startProcess(t: Test, words: readonly string[], environment: Environment): Promise<Service> {
   const port = await freePort()
   const url = `http://localhost:${port}`
-  const child: ChildProcess = spawn(process.execPath, [main, 'serve'], {
+  const child: ChildProcess = spawn(process.execPath, words, {
     env: { ...cleanEnvironment(), PORT: String(port), ...environment },
     stdio: ['ignore', 'pipe', 'pipe']
   })

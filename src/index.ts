@@ -1,0 +1,9 @@
+/** For teams that embed the service, and add routes and authenticators of their own. */
+export { type AppOptions, buildApp } from './app.js'
+export { type Config, ConfigError, readConfig } from './config.js'
+export { type Principal, principal } from './domain/principal.js'
+export { Refusal } from './domain/refusal.js'
+export { allow, type Requirement } from './domain/requirement.js'
+export { type Authenticator, defineAuthenticator } from './plugins/authenticators.js'
+export { type GuardOptions, guard } from './plugins/guard.js'
+export { buildConfiguredApp, openConfiguredDatabase, prepareSchema } from './server.js'
