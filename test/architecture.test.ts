@@ -44,6 +44,7 @@ const wrappedBy: Record<string, readonly string[]> = {
   pg: ['plugins/database.ts', 'embedded'],
   '@fastify/jwt': ['plugins/token-engine.ts'],
   '@node-rs/argon2': ['hashing/worker.js'],
+  '@node-rs/bcrypt': ['hashing/worker.js'],
   '@fastify/cookie': ['plugins/refresh-cookie.ts'],
   '@fastify/helmet': ['plugins/response-headers.ts'],
   '@fastify/cors': ['plugins/response-headers.ts'],
