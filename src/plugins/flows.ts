@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as importSamples from '../flows/import-samples.js'
+import * as importUsers from '../flows/import-users.js'
 import * as login from '../flows/login.js'
 import * as ownAccount from '../flows/own-account.js'
 import * as refresh from '../flows/refresh.js'
@@ -23,7 +25,9 @@ export type Flows = Bound<typeof register> &
   Bound<typeof refresh> &
   Bound<typeof sessions> &
   Bound<typeof ownAccount> &
-  Bound<typeof users>
+  Bound<typeof users> &
+  Bound<typeof importUsers> &
+  Bound<typeof importSamples>
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -51,7 +55,7 @@ export const flows = fp<FlowsOptions>(
       settings
     }
     const bound: Record<string, unknown> = {}
-    for (const module of [register, login, refresh, sessions, ownAccount, users]) {
+    for (const module of [register, login, refresh, sessions, ownAccount, users, importUsers, importSamples]) {
       for (const [name, run] of Object.entries(module)) {
         bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)
       }
