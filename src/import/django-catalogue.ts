@@ -59,7 +59,7 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
       const key = idText(pk, 'pk')
       if (!/^[0-9a-f]{40}$/.test(key)) throw new WrongEntry('this token is not 40 hexadecimal digits')
       if (tokens.has(owner)) throw new WrongEntry(`the user ${owner.slice(1)} has another token already`)
-      tokens.set(owner, { key, createdAt: instant(fields, 'created'), at })
+      tokens.set(detached(owner), { key: detached(key), createdAt: instant(fields, 'created'), at })
     }
   }
   for await (const element of elements) {
@@ -116,6 +116,9 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
       })
   }
 }
+
+/** A copy: a text out of a larger one would keep all of that in memory, here 64 KiB of the file for each token. */
+const detached = (text: string) => Buffer.from(text).toString()
 
 function required(fields: Fields, name: string): string {
   const value = text(fields, name)

@@ -44,7 +44,7 @@ t.test('a file that is larger than the memory is imported', async (t) => {
   const { run, count } = await importing(t)
   const path = await bigDump(t, 6_000)
   const { code, stdout, stderr } = await run(['--from', 'django', path, '--json'], '', {
-    NODE_OPTIONS: '--max-old-space-size=64'
+    NODE_OPTIONS: '--max-old-space-size=96'
   })
   t.equal(code, 0, stderr.slice(-500))
   t.match(JSON.parse(stdout), { read: users, created: users, tokens: users / 10, refused: 0 })
