@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
-import { type CsvError, parse } from 'csv-parse'
+import { type CsvError, type Info, parse } from 'csv-parse'
 import { type Numbered, SourceError } from './files.js'
 
 /**
@@ -31,10 +31,13 @@ export async function* csvRecords(
 
   let columns: string[] | undefined
   let lastLine = 0
-  for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+  let emptyLines = 0
+  for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: Info }>) {
     while (skipped.length > 0 && skipped[0]!.at <= info.lines) yield skipped.shift()!
-    const at = lastLine + 1
+    // The parser tells where a record ends; it begins after the last one and the empty lines between them.
+    const at = lastLine + 1 + info.empty_lines - emptyLines
     lastLine = info.lines
+    emptyLines = info.empty_lines
     if (columns === undefined) {
       columns = readHeader(path, record, required)
     } else if (record.length !== columns.length) {

@@ -7,8 +7,8 @@ const mostTokens = 100_000
 
 /**
  * The elements of a JSON array by their numbers, from 1: of the file's own, or of the one that the member of that name
- * in its outermost object holds. One element at a time is in memory. Throws a SourceError where the text is not JSON,
- * after the elements before that.
+ * in its outermost object holds. One element at a time is in memory. Throws a SourceError where the file breaks off, after
+ * the elements before that; where the text is not JSON, some of them are lost with the block of the file that it is in.
  */
 export async function* jsonElements(path: string, member?: string): AsyncGenerator<Numbered<Record<string, unknown>>> {
   const outer = member === undefined ? 1 : 2
@@ -45,7 +45,7 @@ export async function* jsonElements(path: string, member?: string): AsyncGenerat
     }
   } catch (error) {
     if (error instanceof SourceError) throw error
-    throw new SourceError(`${path} is not JSON after element ${at}: ${(error as Error).message}`)
+    throw new SourceError(`${path} is not JSON, soon after element ${at}: ${(error as Error).message}`)
   }
   if (!isComplete && !isInside) {
     throw new SourceError(

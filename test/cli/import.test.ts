@@ -309,7 +309,7 @@ t.test('a command that cannot be followed says what to write', async (t) => {
     [['--from', 'django', file('utf16.csv', Buffer.from('id,password\n', 'utf16le'))], 1, /not text in UTF-8/],
     [['--from', 'django', file('no-header.csv', '1,x,t\n')], 1, /does not name the columns id, password/],
     [['--from', 'django', file('torn.json', '[{"model": "auth.user", "pk": 1')], 1, /breaks off after element 0/],
-    [['--from', 'django', file('not.json', '[{"model": }]')], 1, /is not JSON after element 0/],
+    [['--from', 'django', file('not.json', '[{"model": }]')], 1, /is not JSON, soon after element 0/],
     [
       ['--from', 'firebase', '--hash-config', exported('firebase-hash-config.json'), file('a.json', '{"a": 1}')],
       1,
