@@ -160,8 +160,14 @@ function isTaken(account: ImportedAccount, taken: imports.Taken): boolean {
 }
 
 function judgeTaken(report: ImportReport, at: number, account: ImportedAccount, taken: imports.Taken): void {
-  if (taken.externalIds.has(account.externalId)) report.alreadyThere++
-  else if (taken.usernameKeys.has(account.usernameKey))
+  const sameId = taken.externalIds.get(account.externalId)
+  if (sameId !== undefined) {
+    report.alreadyThere++
+    // Renamed since, or somebody else: ids of two projects of one kind are not told apart.
+    if (sameId !== account.usernameKey) {
+      report.note(at, `${account.externalId} is there already as ${sameId}, and ${account.usernameKey} in the file`)
+    }
+  } else if (taken.usernameKeys.has(account.usernameKey))
     report.refuse(at, `the username ${JSON.stringify(account.username)} is taken by another account`)
   else if (account.emailKey !== null && taken.emailKeys.has(account.emailKey))
     report.refuse(at, `the email address ${JSON.stringify(account.email)} is taken by another account`)

@@ -65,7 +65,8 @@ export async function insertTokens(
 }
 
 export interface Taken {
-  readonly externalIds: ReadonlySet<string | null>
+  /** With the usernames' keys of their accounts. */
+  readonly externalIds: ReadonlyMap<string | null, string>
   readonly usernameKeys: ReadonlySet<string>
   readonly emailKeys: ReadonlySet<string | null>
 }
@@ -84,7 +85,7 @@ export async function findTaken(db: Db, accounts: readonly ImportedAccount[]): P
     )
     .execute()
   return {
-    externalIds: new Set(rows.map((row) => row.external_id)),
+    externalIds: new Map(rows.map((row) => [row.external_id, row.username_key])),
     usernameKeys: new Set(rows.map((row) => row.username_key)),
     emailKeys: new Set(rows.map((row) => row.email_key))
   }

@@ -240,6 +240,17 @@ t.test('names that other accounts have are refused with their lines', async (t) 
   t.same(await rows(`select external_id from account where username = 'GRACE'`), [{ external_id: null }])
 })
 
+t.test('an id that belongs to somebody of another name is told, and changes nobody', async (t) => {
+  const { report, rows } = await importing(t)
+  const path = join(scratchFolder(t), 'other-project.csv')
+  writeFileSync(path, 'id,username,password\n2,eve,\n3,Grace,\n')
+  await report('--from', 'django', exported('auth_user.csv'))
+  const told = await report('--from', 'django', path)
+  t.match(told, { code: 0, created: 0, already_there: 2 })
+  t.same(told.notes, [{ line: 2, because: 'django:2 is there already as ada, and eve in the file' }])
+  t.same(await rows(`select username from account where external_id = 'django:2'`), [{ username: 'ada' }])
+})
+
 t.test('a role that is there keeps its permissions', async (t) => {
   const { report, rows, client } = await importing(t)
   await client.query(
