@@ -90,8 +90,11 @@ export interface ImportedToken {
 
 const externalIdForm = /^[^\p{C}]{3,300}$/u
 
-/** Whether a text can be a permission. */
-export const isPermission = (text: string) => /^[\x21-\x7e]{1,200}$/.test(text)
+/**
+ * Whether a text can be a permission that another system gives. Those that begin with `keyturn.` mean something to this
+ * service, and only its administrators give them.
+ */
+export const isPermission = (text: string) => /^(?!keyturn\.)[A-Za-z][A-Za-z0-9_.:-]{0,127}$/i.test(text)
 
 /** Where users have no username: their address, or else their id. */
 function nameOf(user: ImportedUser): string {
@@ -119,8 +122,6 @@ export function toAccount(user: ImportedUser, passwordHash: string | null, now: 
       : judgeEmail(email).map(({ detail }) => `the email address ${JSON.stringify(email)}: ${detail}`))
   ]
   if (!externalIdForm.test(user.externalId)) faults.push('its id has 1 to 290 visible characters')
-  const wrong = user.permissions.find((permission) => !isPermission(permission))
-  if (wrong !== undefined) faults.push(`the permission ${JSON.stringify(wrong)} is not 1 to 200 visible characters`)
   if (faults.length > 0) return faults
   const createdAt = within(user.createdAt, now) ?? now
   const verified = user.emailVerified === true ? now : user.emailVerified === false ? null : user.emailVerified
@@ -133,7 +134,7 @@ export function toAccount(user: ImportedUser, passwordHash: string | null, now: 
     emailVerifiedAt: email === null ? null : within(verified, now),
     passwordHash,
     roles: [...new Set(user.roles)].sort(),
-    permissions: [...new Set(user.permissions)].sort(),
+    permissions: [...new Set(user.permissions.filter(isPermission))].sort(),
     disabledAt: user.isDisabled ? now : null,
     createdAt,
     lastLoginAt: within(user.lastLoginAt, now),

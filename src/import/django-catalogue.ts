@@ -4,7 +4,7 @@ import { type Fields, idText, instant, isObject, text } from './values.js'
 
 interface Found {
   readonly found: string[]
-  /** References to what the file does not have. */
+  /** References to what the file does not have, or what cannot be taken over. */
   readonly missing: string[]
 }
 
@@ -75,7 +75,10 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
     }
   }
 
-  /** `app_label.codename`, as Django's has_perm takes it; undefined where the file does not have all of it. */
+  /**
+   * `app_label.codename`, as Django's has_perm takes it; undefined where the file does not have all of it, or where it
+   * cannot be a permission here.
+   */
   const permissionName = (reference: unknown): string | undefined => {
     const known = permissions.get(referenceOf(reference))
     const [codename, app] = Array.isArray(reference)
@@ -94,8 +97,8 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
     const { found, missing } = permissionsOf(group.permissions)
     if (missing.length > 0) {
       notes.push(
-        `The group ${JSON.stringify(group.name)} has ${missing.length} permission(s) that the file does not have: dump ` +
-          'auth.permission and contenttypes.contenttype too, or use --natural-foreign.'
+        `The group ${JSON.stringify(group.name)} has ${missing.length} permission(s) that are not in the file, or cannot be ` +
+          'permissions here: dump auth.permission and contenttypes.contenttype too, or use --natural-foreign.'
       )
     }
     const description = `Django group ${group.name.replace(/\p{C}/gu, ' ')}`.slice(0, 200)

@@ -46,7 +46,9 @@ function fromDump(element: Fields, catalogue: Catalogue, tokens: Set<string>): I
     token: owner ? catalogue.tokens.get(owner)! : null,
     notes: [
       ...roles.missing.map((group) => `its group ${group} is not in the file`),
-      ...permissions.missing.map((permission) => `its permission ${permission} is not in the file`)
+      ...permissions.missing.map(
+        (permission) => `its permission ${permission} is not in the file, or cannot be one here`
+      )
     ]
   }
 }

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type ImportedUser, judgeImportedPassword, roleNames, toAccount } from '../../src/domain/imported-user.js'
+import {
+  type ImportedUser,
+  isPermission,
+  judgeImportedPassword,
+  roleNames,
+  toAccount
+} from '../../src/domain/imported-user.js'
 
 const now = new Date('2030-01-01T00:00:00Z')
 const user: ImportedUser = {
@@ -80,12 +86,14 @@ t.test('nothing of an account lies in the future or before computers', async (t)
 })
 
 t.test('what a new account may not be is refused, all of it at once', async (t) => {
-  const faults = toAccount(
-    { ...user, username: 'a b', email: 'nowhere', externalId: 'django:\0', permissions: ['a.b', 'c d'] },
-    null,
-    now
-  )
-  t.match(faults, [/username "a b"/, /email address "nowhere"/, /its id/, /permission "c d"/])
+  const faults = toAccount({ ...user, username: 'a b', email: 'nowhere', externalId: 'django:\0' }, null, now)
+  t.match(faults, [/username "a b"/, /email address "nowhere"/, /its id/])
+})
+
+t.test('no file gives a permission that means something to this service', async (t) => {
+  const permissions = ['blog.add_post', 'keyturn.introspect', 'KEYTURN.introspect', 'c d', 'x'.repeat(129)]
+  t.match(toAccount({ ...user, permissions }, null, now), { permissions: ['blog.add_post'] })
+  t.same(permissions.filter(isPermission), ['blog.add_post'])
 })
 
 t.test('a password of another system is never taken for one of our own', async (t) => {

@@ -120,7 +120,14 @@ t.test('what a dump refers to and does not have is told', async (t) => {
       { model: 'authtoken.token', pk: key('b'), fields: { user: 1 } },
       { model: 'authtoken.token', pk: key('c'), fields: { user: 99 } },
       { model: 'authtoken.token', pk: 'not a key', fields: { user: 1 } },
-      { model: 'auth.group', pk: 1, fields: { name: 'Editors', permissions: [5, ['add_post', 'blog', 'post'], 6] } },
+      {
+        model: 'auth.group',
+        pk: 1,
+        fields: {
+          name: 'Editors',
+          permissions: [5, ['add_post', 'blog', 'post'], 6, ['introspect', 'keyturn', 'token']]
+        }
+      },
       { model: 'auth.group', pk: 2, fields: { permissions: [] } },
       { model: 'auth.permission', pk: 5, fields: { codename: 'change_post', content_type: 9 } },
       { model: 'auth.permission', pk: 6, fields: { codename: 'bad name', content_type: ['blog', 'post'] } },
@@ -131,14 +138,14 @@ t.test('what a dump refers to and does not have is told', async (t) => {
     )
   )
   t.match(source.roles, [{ name: 'editors', permissions: ['blog.add_post'] }])
-  t.match(source.notes, [/"Editors" has 2 permission\(s\) that the file does not have/])
+  t.match(source.notes, [/"Editors" has 3 permission\(s\) that are not in the file, or cannot be/])
   const [ada, ...others] = await entriesOf(source)
   t.match(ada, { at: 11, user: { roles: ['editors'], permissions: [], token: { key: key('a') } } })
   t.same(ada?.kind === 'user' && ada.user.notes, [
     'its group 3 is not in the file',
     'its group ["Writers"] is not in the file',
-    'its permission 5 is not in the file',
-    'its permission 7 is not in the file'
+    'its permission 5 is not in the file, or cannot be one here',
+    'its permission 7 is not in the file, or cannot be one here'
   ])
   t.same(brief(others), [
     [12, '"fields" is missing'],
