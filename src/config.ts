@@ -136,6 +136,7 @@ export function readConfig(environment: Environment, version: string): Config {
         memory: settings.AUTH_HASH_MEMORY,
         iterations: settings.AUTH_HASH_ITERATIONS,
         concurrency: settings.AUTH_HASH_CONCURRENCY ?? availableParallelism(),
+        legacyConcurrency: settings.AUTH_LEGACY_HASH_CONCURRENCY,
         maxWaiting: settings.AUTH_HASH_QUEUE,
         maxWait: 5_000
       },

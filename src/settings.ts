@@ -284,6 +284,11 @@ export const definitions = {
     fallback: '100',
     parse: integer(0, 100_000)
   }),
+  AUTH_LEGACY_HASH_CONCURRENCY: define({
+    help: 'Passwords of other systems checked at a time, until each becomes argon2id at its next sign-in; one takes up to 256 MiB (Django’s argon2: 100 MiB).',
+    fallback: '1',
+    parse: integer(1, 64)
+  }),
   AUTH_DATABASE_POOL_SIZE: define({ help: 'Connections to Postgres.', fallback: '10', parse: integer(1, 500) }),
   AUTH_DATABASE_TIMEOUT: define({
     help: 'Milliseconds that a connection, a statement and a lock may take.',

@@ -7,6 +7,7 @@ const mayImport: Record<string, readonly string[]> = {
   storage: ['storage', 'domain'],
   flows: ['flows', 'storage', 'domain'],
   hashing: ['hashing', 'domain'],
+  import: ['import', 'domain'],
   embedded: ['embedded'],
   schemas: ['schemas', 'domain'],
   // Types of what the flows answer, to put it into the wire's words.
@@ -21,6 +22,7 @@ const mayImport: Record<string, readonly string[]> = {
   'server.ts': ['app.ts', 'config.ts', 'extensions.ts', 'plugins', 'embedded', 'version.ts', '../db'],
   cli: [
     'cli',
+    'import',
     'server.ts',
     'config.ts',
     'settings.ts',
@@ -28,6 +30,7 @@ const mayImport: Record<string, readonly string[]> = {
     'schemas',
     'domain',
     'storage',
+    'flows',
     'plugins',
     '../db'
   ]
@@ -38,6 +41,7 @@ const packages: Record<string, RegExp> = {
   domain: /^node:(crypto|zlib)$/,
   storage: /^kysely$/,
   flows: /^node:crypto$/,
+  import: /^(csv-parse|stream-json\/.*|node:fs|node:fs\/promises|node:stream)$/,
   schemas: /^typebox$/,
   routes: /^(fastify|fastify-plugin|@fastify\/type-provider-typebox|node:crypto|node:fs|node:net)$/
 }
@@ -48,6 +52,10 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/jwt': ['plugins/token-engine.ts'],
   '@node-rs/argon2': ['hashing/worker.js'],
   '@fastify/cookie': ['plugins/cookies.ts'],
+  '@node-rs/bcrypt': ['hashing/worker.js'],
+  'csv-parse': ['import/csv.ts'],
+  'stream-json/assembler.js': ['import/json.ts'],
+  'stream-json/file/parser.js': ['import/json.ts'],
   '@fastify/helmet': ['plugins/response-headers.ts'],
   '@fastify/cors': ['plugins/response-headers.ts'],
   '@fastify/formbody': ['plugins/oauth.ts', 'plugins/drf.ts'],

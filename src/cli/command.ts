@@ -20,6 +20,10 @@ export interface Io {
   error(text: string): void
   /** A secret that is not to be seen: asked on a terminal, read from standard input otherwise. */
   secret(prompt: string): Promise<string>
+  /** Whether somebody sits at the terminal who can be asked. */
+  readonly isInteractive: boolean
+  /** Asks on the terminal, for what may be seen. */
+  ask(prompt: string): Promise<string>
 }
 
 /** What a command has to say: for people, and with `--json` for programs. */
@@ -33,6 +37,8 @@ export interface Answer {
 export interface Command {
   readonly usage: string
   readonly summary: string
+  /** What `--help` says besides the options. */
+  readonly details?: string
   readonly options?: Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly help: string }>>
   run(call: Call): Promise<Answer>
 }

@@ -10,6 +10,7 @@ import { version } from '../version.js'
 import { apiTokenCommands } from './api-tokens.js'
 import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
 import { databaseCommands } from './database.js'
+import { importCommands } from './import.js'
 import { operationCommands } from './operation.js'
 import { roleCommands } from './roles.js'
 import { tokenCommands } from './tokens.js'
@@ -28,6 +29,7 @@ const commands: Record<string, Command> = {
   ...userCommands,
   ...roleCommands,
   ...apiTokenCommands,
+  ...importCommands,
   ...tokenCommands,
   ...operationCommands
 }
@@ -38,6 +40,7 @@ function help(): string {
   return `keyturn ${version}
 
 Usage: keyturn <command> [--json]
+       keyturn <command> --help
 
 ${lines.join('\n')}
 
@@ -45,9 +48,27 @@ Settings come from the environment: see .env.example, or \`keyturn config print\
 Exit codes: 0 done, 1 refused or failed, 2 called or configured wrongly.`
 }
 
+/** What one command takes. */
+function helpOf({ usage, summary, options = {}, details }: Command): string {
+  const names = Object.entries(options).map(([name, { type }]) => (type === 'string' ? `--${name} <…>` : `--${name}`))
+  const width = Math.max(0, ...names.map(({ length }) => length))
+  const lines = Object.values(options).map(({ help }, at) => `  ${names[at]!.padEnd(width)}  ${help}`)
+  const parts = [`Usage: keyturn ${usage} [--json]`, summary, lines.join('\n'), details ?? '']
+  return parts.filter((part) => part !== '').join('\n\n')
+}
+
 const io: Io = {
   out: (text) => void process.stdout.write(`${text}\n`),
   error: (text) => void process.stderr.write(`${text}\n`),
+  isInteractive: process.stdin.isTTY === true,
+  async ask(prompt) {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr })
+    try {
+      return await terminal.question(prompt)
+    } finally {
+      terminal.close()
+    }
+  },
   async secret(prompt) {
     if (!process.stdin.isTTY) {
       let text = ''
@@ -77,7 +98,8 @@ function find(words: readonly string[]): [Command, string[]] | undefined {
 
 async function run(words: string[]): Promise<number> {
   if (words.length === 0 || words[0] === 'help' || words.includes('--help') || words.includes('-h')) {
-    io.out(help())
+    const named = find(words.filter((word) => word !== '--help' && word !== '-h' && word !== 'help'))
+    io.out(named === undefined ? help() : helpOf(named[0]))
     return words.length === 0 ? 2 : 0
   }
   if (words[0] === '--version') {

@@ -74,7 +74,7 @@ export async function insertAuthtoken(tools: Tools, db: Db, accountId: string): 
   const now = tools.clock()
   const id = uuidV7(now, tools.entropy(16))
   const key = tools.authtokenKey(id)
-  const token = await apiTokens.insertAuthtoken(db, {
+  const { digest, ...token } = await apiTokens.insertAuthtoken(db, {
     id,
     digest: apiTokenDigest(key),
     accountId,
@@ -85,7 +85,12 @@ export async function insertAuthtoken(tools: Tools, db: Db, accountId: string): 
     createdAt: now,
     expiresAt: null
   })
-  return { token, key: tools.authtokenKey(token.id) }
+  const told = tools.authtokenKey(token.id)
+  // Made under another master key: the old key is lost, and one that nobody can use must not be told.
+  if (!digest.equals(apiTokenDigest(told))) {
+    await apiTokens.changeKey(db, token.id, { digest: apiTokenDigest(told), hint: hintOf(told) })
+  }
+  return { token: { ...token, hint: hintOf(told) }, key: told }
 }
 
 export function listApiTokens(tools: Tools, accountId: string): Promise<apiTokens.ApiToken[]> {

@@ -1,4 +1,5 @@
 import { emailKey, usernameKey } from '../domain/identity.js'
+import { passwordScheme } from '../domain/legacy-password.js'
 import { Refusal } from '../domain/refusal.js'
 import { earlier, later, type RefreshTransport } from '../domain/session.js'
 import { uuidFromBytes } from '../domain/uuid.js'
@@ -92,18 +93,34 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
     tools.log('login.failed', { account: account?.id, because })
     throw new Refusal('invalid_credentials', { because: because ?? 'unknown' })
   }
-  return await rehash(tools, account, credentials.password)
+  return await upgrade(tools, account, credentials.password)
 }
 
-/** Settings rise over the years; the one moment when a hash can follow is a right password. */
-async function rehash(
+/**
+ * Settings rise over the years, and accounts move over from other systems; the one moment when a hash can follow is a
+ * right password. It is done where it can be: a sign-in that was right never fails because of it.
+ */
+async function upgrade(
   tools: Tools,
   account: accounts.AccountWithPassword,
   password: string
 ): Promise<accounts.AccountWithPassword> {
   const from = account.passwordHash!
   if (!tools.passwords.needsRehash(from)) return account
-  const to = await tools.passwords.hash(password)
-  const changed = await accounts.changePasswordHash(tools.db, account.id, { from, to })
-  return changed ? { ...account, passwordHash: to } : account
+  const scheme = passwordScheme(from)
+  let to: string
+  try {
+    to = await tools.passwords.hash(password)
+  } catch (error) {
+    tools.log('password.upgrade_postponed', { account: account.id, scheme, because: (error as Error).message })
+    return account
+  }
+  if (await accounts.changePasswordHash(tools.db, account.id, { from, to })) {
+    tools.log('password.upgraded', { account: account.id, scheme })
+    return { ...account, passwordHash: to }
+  }
+  // Another sign-in of the account may have been first with the same password; a new password is another matter.
+  const current = await accounts.find(tools.db, account.id)
+  const isStillRight = current?.passwordHash != null && (await tools.passwords.verify(current.passwordHash, password))
+  return isStillRight ? current : account
 }

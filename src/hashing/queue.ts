@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { LegacyCheck } from '../domain/legacy-password.js'
 import { Refusal } from '../domain/refusal.js'
 
 export type HashJob =
@@ -8,6 +9,7 @@ export type HashJob =
       readonly options: { algorithm: number; memoryCost: number; timeCost: number; parallelism: number }
     }
   | { readonly kind: 'verify'; readonly password: string; readonly hash: string }
+  | { readonly kind: 'verify-legacy'; readonly password: string; readonly check: LegacyCheck }
 
 interface Waiting {
   readonly job: HashJob

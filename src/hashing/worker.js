@@ -5,6 +5,8 @@
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { hashSync, verifySync } from '@node-rs/argon2'
+import { verifySync as verifyBcrypt } from '@node-rs/bcrypt'
+import { verifyLegacy } from './legacy.js'
 
 try {
   // On Linux this is the priority of this thread alone: under a flood of logins the event loop goes first.
@@ -13,18 +15,28 @@ try {
   // Not allowed everywhere, and nothing depends on it.
 }
 
-/**
- * @typedef {{ kind: 'hash', password: string, options: import('@node-rs/argon2').Options }
- *   | { kind: 'verify', password: string, hash: string }} Job
- */
+/** @typedef {import('./queue.js').HashJob} Job */
+
+const libraries = { argon2: verifySync, bcrypt: verifyBcrypt }
+
+/** @param {Job} job */
+function run(job) {
+  switch (job.kind) {
+    case 'hash':
+      return hashSync(job.password, job.options)
+    case 'verify':
+      return verifySync(job.hash, job.password)
+    case 'verify-legacy':
+      return verifyLegacy(job.password, job.check, libraries)
+  }
+}
 
 const port = parentPort
 if (port === null) throw new Error('this file is a worker')
 
 port.on('message', (/** @type {Job} */ job) => {
   try {
-    const value = job.kind === 'hash' ? hashSync(job.password, job.options) : verifySync(job.hash, job.password)
-    port.postMessage({ value })
+    port.postMessage({ value: run(job) })
   } catch (error) {
     port.postMessage({ error: error instanceof Error ? error.message : String(error) })
   }

@@ -7,6 +7,8 @@ import * as apiTokens from '../flows/api-tokens.js'
 import * as authenticate from '../flows/authenticate.js'
 import * as drf from '../flows/drf.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as importSamples from '../flows/import-samples.js'
+import * as importUsers from '../flows/import-users.js'
 import * as introspect from '../flows/introspect.js'
 import * as login from '../flows/login.js'
 import * as ownAccount from '../flows/own-account.js'
@@ -35,7 +37,9 @@ export type Flows = Bound<typeof register> &
   Bound<typeof apiTokens> &
   Bound<typeof authenticate> &
   Bound<typeof introspect> &
-  Bound<typeof drf>
+  Bound<typeof drf> &
+  Bound<typeof importUsers> &
+  Bound<typeof importSamples>
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -83,7 +87,9 @@ export const flows = fp<FlowsOptions>(
       apiTokens,
       authenticate,
       introspect,
-      drf
+      drf,
+      importUsers,
+      importSamples
     ]) {
       for (const [name, run] of Object.entries(module)) {
         bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
+import { isOwnPassword, parseLegacyPassword } from '../domain/legacy-password.js'
 import { normalizePassword } from '../domain/password-policy.js'
 import type { PasswordHasher } from '../flows/flow.js'
 import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
@@ -15,11 +16,16 @@ export interface PasswordsOptions extends HashQueueOptions {
   readonly memory: number
   /** Passes (argon2id t). */
   readonly iterations: number
+  /** Worker threads for passwords of other systems, which may cost far more than ours: 100 MiB for Django's argon2. */
+  readonly legacyConcurrency: number
 }
 
 const argon2id = 2
 
-/** Passwords to PHC strings and back, argon2id with one lane (OWASP Password Storage Cheat Sheet). */
+/**
+ * Passwords to PHC strings and back, argon2id with one lane (OWASP Password Storage Cheat Sheet); strings of other
+ * systems are checked too, and are never made.
+ */
 export const passwords = fp<PasswordsOptions>(
   async (app, options) => {
     const queue = new HashQueue(options)
@@ -33,14 +39,33 @@ export const passwords = fp<PasswordsOptions>(
 
     const hash = (password: string) =>
       queue.run({ kind: 'hash', password: normalizePassword(password), options: parameters }) as Promise<string>
+
+    // A queue of their own: sign-ins with hashes of other systems cannot starve the rest. Its threads start with the
+    // first of them, since most services never see one.
+    let legacyQueue: HashQueue | undefined
+    const verifyLegacy = async (stored: string, password: string) => {
+      const { check, scheme } = parseLegacyPassword(stored)
+      if (check === null) {
+        app.log.warn({ scheme }, 'a stored password has a form that cannot be checked')
+        return await verifyNothing(password)
+      }
+      legacyQueue ??= new HashQueue({ ...options, concurrency: options.legacyConcurrency })
+      return (await legacyQueue.run({ kind: 'verify-legacy', password, check })) as boolean
+    }
     const verify = (stored: string, password: string) =>
-      queue.run({ kind: 'verify', password: normalizePassword(password), hash: stored }) as Promise<boolean>
+      isOwnPassword(stored)
+        ? (queue.run({ kind: 'verify', password: normalizePassword(password), hash: stored }) as Promise<boolean>)
+        : verifyLegacy(stored, password)
 
     // Nobody has this password: an account that is not there is checked against it, for the same work.
     let nobodys: Promise<string> | undefined
     const hashOfNobody = () => {
       nobodys ??= hash(randomBytes(32).toString('base64url'))
       return nobodys
+    }
+    const verifyNothing = async (password: string) => {
+      await verify(await hashOfNobody(), password)
+      return false as const
     }
     app.addHook('onReady', async () => {
       await hashOfNobody()
@@ -49,13 +74,12 @@ export const passwords = fp<PasswordsOptions>(
     app.decorate('passwords', {
       hash,
       verify,
-      async verifyNothing(password) {
-        await verify(await hashOfNobody(), password)
-        return false
-      },
+      verifyNothing,
       needsRehash: (stored) => !stored.startsWith(current)
     })
-    app.addHook('onClose', () => queue.close())
+    app.addHook('onClose', async () => {
+      await Promise.all([queue.close(), legacyQueue?.close()])
+    })
   },
   { name: 'passwords', fastify: '5.x' }
 )

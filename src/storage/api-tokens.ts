@@ -85,7 +85,7 @@ export async function insert(db: Db, token: NewApiToken): Promise<void> {
 }
 
 /** The account's authtoken: the one that it has, or this new one. Of two who ask at once both get the same. */
-export async function insertAuthtoken(db: Db, token: NewApiToken): Promise<ApiToken> {
+export async function insertAuthtoken(db: Db, token: NewApiToken): Promise<ApiToken & { readonly digest: Buffer }> {
   const row = await db
     .insertInto('api_token')
     .values(values(token))
@@ -97,9 +97,18 @@ export async function insertAuthtoken(db: Db, token: NewApiToken): Promise<ApiTo
         // Writes nothing new; without it the row that is there would not be returned.
         .doUpdateSet({ name: (eb) => eb.ref('api_token.name') })
     )
-    .returning(columns)
+    .returning([...columns, 'digest'])
     .executeTakeFirstOrThrow()
-  return toApiToken(row)
+  return { ...toApiToken(row), digest: row.digest }
+}
+
+/** Gives a token another key. */
+export async function changeKey(
+  db: Db,
+  id: string,
+  key: { readonly digest: Buffer; readonly hint: string }
+): Promise<void> {
+  await db.updateTable('api_token').set({ digest: key.digest, hint: key.hint }).where('id', '=', id).execute()
 }
 
 /** Finds a token by its digest, alive or not; its account and what that may do are read with it. */

@@ -37,7 +37,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     allowedOrigins: ['https://app.test'],
     masterKey: Buffer.alloc(32, 'test master key'),
     database: { url, poolSize: 10, timeout: 5_000 },
-    passwords: { memory: 8, iterations: 1, concurrency: 1, maxWaiting: 100, maxWait: 5_000 },
+    passwords: { memory: 8, iterations: 1, concurrency: 1, legacyConcurrency: 1, maxWaiting: 100, maxWait: 5_000 },
     flows: {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
