@@ -39,16 +39,19 @@ async function startKeyturn(url, more = {}) {
     AUTH_DATA_DIR: folder,
     AUTH_ISSUER: 'http://auth.bench',
     PORT: String(port),
-    LOG_LEVEL: 'warn'
+    LOG_LEVEL: 'warn',
+    // All clients are one address here.
+    AUTH_RATE_LIMIT_SIGN_IN: 'off',
+    AUTH_RATE_LIMIT_REGISTER: 'off'
   }
   const child = await start([main, 'serve'], { ...env, ...more }, 'ready in')
   return { ...child, url: `http://127.0.0.1:${port}` }
 }
 
-async function post(url, body) {
+async function post(url, body, headers = {}) {
   const response = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body)
   })
   if (!response.ok) throw new Error(`${url}: ${await response.text()}`)
@@ -58,6 +61,18 @@ async function post(url, body) {
 /** As many sessions as there are clients, each with its refresh token. */
 const signIn = (service, username) =>
   Promise.all(Array.from({ length: clients }, () => post(`${service.url}/v1/login`, { username, password })))
+
+/** The cookie that a page would send. */
+async function sessionCookie(service, username) {
+  const response = await fetch(`${service.url}/v1/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-auth-request': '1', origin: 'http://auth.bench' },
+    body: JSON.stringify({ username, password, refresh_transport: 'cookie', session: true })
+  })
+  const cookie = response.headers.getSetCookie().find((one) => one.startsWith('keyturn-session='))
+  if (cookie === undefined) throw new Error(`no session cookie: ${await response.text()}`)
+  return { cookie: cookie.split(';')[0] }
+}
 
 /** Access tokens that differ, made with the service's own key: what a fresh token each time would be. */
 async function mint(url, count) {
@@ -70,6 +85,9 @@ async function mint(url, count) {
     clientId: 'web',
     scope: '',
     roles: [],
+    permissions: [],
+    revision: 0,
+    userId: undefined,
     authenticatedAt: new Date(),
     amr: ['pwd'],
     acr: 'aal1',
@@ -131,6 +149,10 @@ async function run() {
   await post(`${cheap.url}/v1/register`, { username: 'cheap', password })
   const [{ access_token }] = await signIn(cheap, 'cheap')
   const authorization = { authorization: `Bearer ${access_token}` }
+  const apiToken = {
+    authorization: `Token ${(await post(`${cheap.url}/v1/tokens`, { name: 'bench' }, authorization)).key}`
+  }
+  const session = await sessionCookie(cheap, 'cheap')
   const fresh = await mint(postgres.url, options.quick ? 20_000 : 120_000)
   const { rows } = await pool.query('select id from session limit $1', [clients])
   const ids = rows.map(({ id }) => id)
@@ -153,6 +175,8 @@ async function run() {
       ),
     'one-row update, 1 client': () => bareUpdates(pool, ids, 1, seconds),
     'me, one token, 32 clients': () => load.get(at(cheap), '/v1/me', authorization),
+    'me, API token, 32 clients': () => load.get(at(cheap), '/v1/me', apiToken),
+    'me, session cookie, 32 clients': () => load.get(at(cheap), '/v1/me', session),
     'me, a new token each time, 32 clients': () => load.freshTokens(at(cheap), '/v1/me', fresh),
     'empty Fastify route, 32 clients': () => load.get(at(empty), '/')
   }
@@ -178,6 +202,12 @@ async function run() {
     ratio('refreshes ÷ one-row updates, 32 clients', rates('refresh, 32 clients'), rates('one-row update, 32 clients')),
     ratio('refreshes ÷ one-row updates, 1 client', rates('refresh, 1 client'), rates('one-row update, 1 client')),
     ratio('me, one token ÷ empty Fastify route', rates('me, one token, 32 clients'), emptyRates),
+    ratio('me, API token ÷ one access token', rates('me, API token, 32 clients'), rates('me, one token, 32 clients')),
+    ratio(
+      'me, session cookie ÷ one access token',
+      rates('me, session cookie, 32 clients'),
+      rates('me, one token, 32 clients')
+    ),
     ratio(
       'me, new tokens ÷ 1/(empty route + one ES256 verification)',
       rates('me, a new token each time, 32 clients'),
