@@ -9,7 +9,7 @@ import Fastify, {
 import type { SigningAlgorithm } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
-import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { type Authenticator, authenticators, defineAuthenticator, principalMaxAge } from './plugins/authenticators.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
@@ -67,6 +67,9 @@ export interface AppOptions {
   /** Registered first: how tests look inside. */
   readonly before?: FastifyPluginAsync
 }
+
+// For those who add routes of their own to what `buildApp` returns, before it is ready.
+export { allow, defineAuthenticator, guard }
 
 /** For routes that are for everybody, and that look at no credential. */
 const everybody = { requirement: allow.allowAny(), authenticators: [] } as const

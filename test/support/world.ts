@@ -26,6 +26,9 @@ export interface Tokens {
 
 export type Change = (options: AppOptions) => AppOptions
 
+/** What a team adds that embeds the service: routes of its own, on the instance that was built. */
+export type Embed = (app: FastifyInstance) => void | Promise<void>
+
 /** The settings of a test's service: real in everything but the cost of a hash. */
 export function testOptions(url: string, clock: () => Date): AppOptions {
   return {
@@ -95,7 +98,7 @@ export const fromOwnPage = {
 }
 
 /** A service on a database of its own, with its clock in the test's hand; gone with the test. */
-export async function world(t: Test, change: Change = (options) => options): Promise<World> {
+export async function world(t: Test, change: Change = (options) => options, embed: Embed = () => {}): Promise<World> {
   const { url } = await freshDatabase(t)
   let time = Date.parse('2030-01-01T12:00:00Z')
   const clock = () => new Date(time)
@@ -115,6 +118,7 @@ export async function world(t: Test, change: Change = (options) => options): Pro
     })
     const app = await buildApp(options)
     t.teardown(() => app.close())
+    await embed(app)
     await app.ready()
     return app
   }
