@@ -74,13 +74,8 @@ export { allow, defineAuthenticator, guard }
 /** For routes that are for everybody, and that look at no credential. */
 const everybody = { requirement: allow.allowAny(), authenticators: [] } as const
 
-/** Builds the service without listening. Read it top to bottom: shared scope first, then routes. */
+/** Builds the service without listening. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const clock = options.clock ?? (() => new Date())
-  const secure = options.issuer.startsWith('https:')
-  const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
-  const { access } = options.flows.lifetimes
-
   const app = Fastify({
     logger: options.logger ?? false,
     logController: new LogController({ disableRequestLogging: true }),
@@ -95,6 +90,23 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
   }).withTypeProvider<TypeBoxTypeProvider>()
+
+  try {
+    await compose(app, options)
+  } catch (error) {
+    // Connections that are open already would keep a process alive whose start has failed.
+    await app.close()
+    throw error
+  }
+  return app
+}
+
+/** Read it top to bottom: shared scope first, then routes. */
+async function compose(app: FastifyInstance, options: AppOptions): Promise<void> {
+  const clock = options.clock ?? (() => new Date())
+  const secure = options.issuer.startsWith('https:')
+  const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
+  const { access } = options.flows.lifetimes
 
   if (options.before) await app.register(options.before)
 
@@ -197,6 +209,4 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       })
     }
   })
-
-  return app
 }
