@@ -103,10 +103,11 @@ export type Verdict =
   | { readonly ok: false; readonly because: 'denied' }
 
 /**
- * How far a node lets a request in. `limited`: also a credential that is limited to scopes, because one of them was asked
- * for here; `yes`: whoever is there with all that their account may do; `unknown`: it depends on who it would be.
+ * How far a node lets a request in. `open`: whoever it is, and nobody too; `limited`: also a credential that is limited
+ * to scopes, because one of them was asked for here; `yes`: whoever is there with all that their account may do;
+ * `unknown`: it depends on who it would be.
  */
-type Degree = 'no' | 'unknown' | 'yes' | 'limited'
+type Degree = 'no' | 'unknown' | 'yes' | 'limited' | 'open'
 
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Classes of a sign-in in their order: each contains those before it. */
@@ -131,22 +132,25 @@ function of(truth: boolean): Degree {
 
 function degree(need: Requirement, facts: Facts, granted: Granted): Degree {
   const { principal, context } = facts
-  if ('anyone' in need) return 'limited'
-  if ('read_only' in need) return safeMethods.has(context.method) ? 'limited' : 'no'
+  if ('anyone' in need) return 'open'
+  if ('read_only' in need) return safeMethods.has(context.method) ? 'open' : 'no'
   if ('all' in need) {
     const degrees = need.all.map((part) => degree(part, facts, granted))
-    if (degrees.includes('no')) return 'no'
-    if (degrees.includes('unknown')) return 'unknown'
-    return degrees.includes('limited') ? 'limited' : 'yes'
+    if (degrees.length === 0) return 'no'
+    // A part that is open asks for no scope, so it lends nothing to the others.
+    for (const one of ['no', 'unknown', 'limited', 'yes'] as const) if (degrees.includes(one)) return one
+    return 'open'
   }
   if ('any' in need) {
     const degrees = need.any.map((part) => degree(part, facts, granted))
-    for (const one of ['limited', 'yes', 'unknown'] as const) if (degrees.includes(one)) return one
+    for (const one of ['open', 'limited', 'yes', 'unknown'] as const) if (degrees.includes(one)) return one
     return 'no'
   }
   if ('not' in need) {
     // What is taken for granted inside a negation would take away instead of give.
     const inner = degree(need.not, facts, {})
+    // Who is kept out can only be told of somebody: nobody is never let in by a negation.
+    if (inner === 'no' && principal === null) return 'unknown'
     return inner === 'unknown' ? 'unknown' : of(inner === 'no')
   }
   if (principal === null) return 'unknown'
@@ -169,7 +173,7 @@ function degree(need: Requirement, facts: Facts, granted: Granted): Degree {
 
 /** Whether a degree is enough for the credential that came: one that is limited to scopes needs one to be asked for. */
 function suffices(reached: Degree, principal: Principal | null): boolean {
-  return reached === 'limited' || (reached === 'yes' && (principal === null || principal.scopes.size === 0))
+  return reached === 'open' || reached === 'limited' || (reached === 'yes' && principal?.scopes.size === 0)
 }
 
 /** Every leaf of a requirement. */
@@ -181,24 +185,22 @@ function* leaves(need: Requirement): Generator<Requirement> {
 }
 
 /**
- * Judges a request. Where it is refused, the verdict says what would help: the scopes that are lacking, a newer or a
- * stronger sign-in, or nothing.
+ * Judges a request. Where it is refused, the verdict says what would help: a credential that is alive, a newer or a
+ * stronger sign-in, the scopes that are lacking, or nothing. Of several things that are lacking it names the first.
  */
 export function judge(need: Requirement, facts: Facts): Verdict {
   const { principal } = facts
   const passes = (granted: Granted) => suffices(degree(need, facts, granted), principal)
   if (passes({})) return { ok: true }
   if (principal === null) return { ok: false, because: 'anonymous' }
-  if (passes({ fresh: true })) return { ok: false, because: 'not_fresh' }
-  if (passes({ stepUp: true })) return { ok: false, because: 'step_up', ...challenged(need, facts) }
-  if (passes({ scopes: true })) {
-    const lacking = new Set<string>()
-    for (const leaf of leaves(need)) {
-      if ('scope' in leaf && !principal.scopes.has(leaf.scope)) lacking.add(leaf.scope)
-    }
-    return { ok: false, because: 'scope', scope: [...lacking].join(' ') }
+  if (!passes({ fresh: true, stepUp: true, scopes: true })) return { ok: false, because: 'denied' }
+  if (!passes({ stepUp: true, scopes: true })) return { ok: false, because: 'not_fresh' }
+  if (!passes({ scopes: true })) return { ok: false, because: 'step_up', ...challenged(need, facts) }
+  const lacking = new Set<string>()
+  for (const leaf of leaves(need)) {
+    if ('scope' in leaf && !principal.scopes.has(leaf.scope)) lacking.add(leaf.scope)
   }
-  return { ok: false, because: 'denied' }
+  return { ok: false, because: 'scope', scope: [...lacking].join(' ') }
 }
 
 /** What a client has to ask for at the next sign-in (RFC 9470 §3): the parts that fail now. */
@@ -231,7 +233,7 @@ export function inquiryOf(need: Requirement): Inquiry {
 export function isOpen(need: Requirement): boolean {
   if ('anyone' in need) return true
   if ('any' in need) return need.any.some(isOpen)
-  if ('all' in need) return need.all.every(isOpen)
+  if ('all' in need) return need.all.length > 0 && need.all.every(isOpen)
   return false
 }
 

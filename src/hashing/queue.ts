@@ -65,7 +65,6 @@ export class HashQueue {
 
   #spawn(): Worker {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })
-    worker.unref()
     worker.on('message', ({ value, error }: { value?: unknown; error?: string }) => {
       const done = this.#busy.get(worker)
       this.#busy.delete(worker)
@@ -76,6 +75,7 @@ export class HashQueue {
     })
     worker.on('error', (error) => this.#replace(worker, error))
     worker.on('exit', () => this.#replace(worker, new Error('hash worker ended')))
+    worker.unref()
     return worker
   }
 

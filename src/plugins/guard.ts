@@ -20,6 +20,8 @@ export interface Access {
   readonly requirement: Requirement
   readonly authenticators: readonly Authenticator[]
   readonly inquiry: Inquiry
+  /** What the route says itself, which no guard around it overrules. */
+  readonly own: GuardOptions
 }
 
 declare module 'fastify' {
@@ -42,24 +44,28 @@ declare module 'fastify' {
 }
 
 export interface GuardOptions {
-  readonly requirement?: Requirement
-  readonly authenticators?: readonly string[]
+  readonly requirement?: Requirement | undefined
+  readonly authenticators?: readonly string[] | undefined
 }
 
 /**
  * Guards every route registered after it in the same scope: each gets the guard's requirement unless it has one of its
- * own. It stands after all onRequest hooks, so that requests which fail here are still counted by what counts requests,
+ * own. Of several guards around a route the innermost decides what it says, and the one around it the rest. It stands after all onRequest hooks, so that requests which fail here are still counted by what counts requests,
  * and before the body is read.
  */
 export const guard = fp<GuardOptions>(
   async (scope, options) => {
     scope.addHook('onRoute', (route) => {
-      const requirement = route.config?.requirement ?? options.requirement ?? allow.authenticated()
-      const names = route.config?.authenticators ?? options.authenticators ?? scope.authenticators.order
+      // An outer guard's hook runs first, and leaves its word in the configuration: what the route said is kept apart.
+      const { access: outer, requirement: said, authenticators: named } = route.config ?? {}
+      const own = outer?.own ?? { requirement: said, authenticators: named }
+      const requirement = own.requirement ?? options.requirement ?? said ?? allow.authenticated()
+      const names = own.authenticators ?? options.authenticators ?? named ?? scope.authenticators.order
       const access = {
         requirement,
         authenticators: names.map((name) => scope.authenticators.byName(name)),
-        inquiry: inquiryOf(requirement)
+        inquiry: inquiryOf(requirement),
+        own
       }
       if (names.length === 0 && !isOpen(requirement)) {
         throw new Error(`${route.method} ${route.url} asks for a principal and accepts no credential`)
@@ -74,9 +80,11 @@ export const guard = fp<GuardOptions>(
 )
 
 const guardRequest: preParsingHookHandler = async function (this: FastifyInstance, request, reply) {
+  const { requirement, authenticators, inquiry } = request.routeOptions.config.access!
+  // An outer guard looked at credentials, and the innermost does not.
+  if (authenticators.length === 0) return
   // What one person is told is for nobody's cache.
   reply.header('cache-control', 'no-store')
-  const { requirement, authenticators, inquiry } = request.routeOptions.config.access!
   const principal = await authenticate(request, authenticators)
   request.principalOrNull = principal
   const context: RequestContext = { method: request.method, params: request.params }
@@ -111,7 +119,8 @@ async function authenticate(
   for (const one of authenticators) {
     if (one.recognizes !== undefined && !recognizing.includes(one)) continue
     request.authenticatedBy = one.name
-    const principal = await one.authenticate(request, authorization)
+    // One written in JavaScript may return nothing at all.
+    const principal = (await one.authenticate(request, authorization)) ?? null
     if (principal === null) continue
     if (found !== null) throw twoCredentials(`${found.authenticator} and ${one.name}`)
     found = principal

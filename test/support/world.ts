@@ -26,6 +26,9 @@ export interface Tokens {
 
 export type Change = (options: AppOptions) => AppOptions
 
+/** What a team adds that embeds the service: routes of its own, on the instance that was built. */
+export type Embed = (app: FastifyInstance) => void | Promise<void>
+
 /** The settings of a test's service: real in everything but the cost of a hash. */
 export function testOptions(url: string, clock: () => Date): AppOptions {
   return {
@@ -96,12 +99,7 @@ export const fromOwnPage = {
 }
 
 /** A service on a database of its own, with its clock in the test's hand; gone with the test. */
-export async function world(
-  t: Test,
-  change: Change = (options) => options,
-  /** Adds routes, as a team does that embeds the service. */
-  extend: (app: FastifyInstance) => Promise<void> = async () => {}
-): Promise<World> {
+export async function world(t: Test, change: Change = (options) => options, embed: Embed = () => {}): Promise<World> {
   const { url } = await freshDatabase(t)
   let time = Date.parse('2030-01-01T12:00:00Z')
   const clock = () => new Date(time)
@@ -121,7 +119,7 @@ export async function world(
     })
     const app = await buildApp(options)
     t.teardown(() => app.close())
-    await extend(app)
+    await embed(app)
     await app.ready()
     return app
   }
