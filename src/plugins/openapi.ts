@@ -40,7 +40,8 @@ export const openapi = fp<OpenapiOptions>(
           summary: 'Stateless JWT authentication service',
           description:
             'Sessions with rotating refresh tokens, and access tokens that any service verifies offline with the key set. ' +
-            'Errors are RFC 9457 problems; switch on `code`.',
+            'Errors are RFC 9457 problems; switch on `code`. ' +
+            'The endpoints for clients of Django REST Framework (`AUTH_DRF`) are in docs/django.md.',
           license: { name: 'MIT', identifier: 'MIT' }
         },
         servers: [{ url: serverUrl, description: 'This installation' }],

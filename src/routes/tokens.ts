@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { allow } from '../domain/requirement.js'
 import { Empty, problems } from '../schemas/common.js'
 import { ApiTokenList, ApiTokenParams, MadeApiToken, NewApiToken } from '../schemas/tokens.js'
-import { noContent, toApiToken } from './wire.js'
+import { fromNewApiToken, noContent, toApiToken } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
@@ -39,11 +39,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async ({ principal, body }, reply) => {
-      const made = await flows.createApiToken(principal.accountId, {
-        name: body.name,
-        scopes: body.scopes,
-        lifetime: body.expires_in === undefined ? undefined : body.expires_in * 1000
-      })
+      const made = await flows.createApiToken(principal.accountId, fromNewApiToken(body))
       return reply.code(201).send({ key: made.key, token: toApiToken(made.token) })
     }
   )

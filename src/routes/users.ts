@@ -14,7 +14,7 @@ import {
   UserQuery,
   UserResponse
 } from '../schemas/users.js'
-import { noContent, toApiToken, toUser } from './wire.js'
+import { fromNewApiToken, noContent, toApiToken, toUser } from './wire.js'
 
 const week = 604_800
 
@@ -138,11 +138,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async ({ params, body }, reply) => {
       const user = await flows.readUser(params.id)
-      const made = await flows.createApiToken(user.id, {
-        name: body.name,
-        scopes: body.scopes,
-        lifetime: body.expires_in === undefined ? undefined : body.expires_in * 1000
-      })
+      const made = await flows.createApiToken(user.id, fromNewApiToken(body))
       return reply.code(201).send({ key: made.key, token: toApiToken(made.token) })
     }
   )

@@ -26,6 +26,20 @@ export function toRole(role: Role) {
   return { name: role.name, description: role.description, permissions: [...role.permissions] }
 }
 
+/** What an API token is made from, as it comes in a body. */
+export function fromNewApiToken(body: {
+  readonly name: string
+  readonly scopes?: readonly string[]
+  /** Seconds. */
+  readonly expires_in?: number
+}) {
+  return {
+    name: body.name,
+    scopes: body.scopes,
+    lifetime: body.expires_in === undefined ? undefined : body.expires_in * 1000
+  }
+}
+
 export function toApiToken(token: ApiToken) {
   return {
     id: token.id,

@@ -186,6 +186,13 @@ export interface Ending {
   readonly rememberedUntil: Date
 }
 
+/** The entries that tell of each session of the common table expression `ended`. */
+const noteEnded = (ending: Ending) => sql`noted as (
+  insert into revocation (kind, subject, because, created_at, expires_at)
+  select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
+  from ended
+)`
+
 /** Ends one session; false where it was over already or, with an owner given, is not theirs. */
 export async function end(
   db: Db,
@@ -201,11 +208,7 @@ export async function end(
         and ended_at is null
         and (${owner}::uuid is null or account_id = ${owner}::uuid)
       returning id
-    ), noted as (
-      insert into revocation (kind, subject, because, created_at, expires_at)
-      select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
-      from ended
-    )
+    ), ${noteEnded(ending)}
     select id from ended`.execute(db)
   return rows.length > 0
 }
@@ -239,11 +242,7 @@ export async function endOthers(
       set ended_at = ${ending.at}, ended_because = ${ending.because}
       where account_id = ${accountId} and ended_at is null and id is distinct from ${keptId}::uuid
       returning id
-    ), noted as (
-      insert into revocation (kind, subject, because, created_at, expires_at)
-      select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
-      from ended
-    )
+    ), ${noteEnded(ending)}
     select id from ended`.execute(db)
   return rows.length
 }

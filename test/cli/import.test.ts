@@ -88,7 +88,7 @@ t.test('a dump of Django becomes accounts, roles and tokens, and its users sign 
       digest: createHash('sha256').update(String(key)).digest(),
       hint: String(key).slice(-4),
       kind: 'authtoken',
-      name: 'authtoken'
+      name: 'authtoken of Django'
     }))
   )
 

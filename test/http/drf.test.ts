@@ -410,3 +410,42 @@ t.test('Django’s session authentication in front makes a 401 a 403, and asks f
   t.equal(forged.statusCode, 403)
   t.equal(forged.body, '{"detail":"CSRF Failed: CSRF cookie not set."}')
 })
+
+t.test('an account that was deleted, and knox’s limit', async (t) => {
+  const w = await world(t, (options) => ({
+    ...options,
+    drf: { ...options.drf!, knox: { lifetime: 3_600_000, limit: 2 } }
+  }))
+  const { id } = await w.app.flows.createAccount(ada)
+  const { refresh } = (await w.post('/api/token/', ada)).json()
+
+  const authorization = `Basic ${btoa(`ada:${goodPassword}`)}`
+  const login = () => w.app.inject({ method: 'POST', url: '/api/auth/login/', headers: { authorization } })
+  const made = (await login()).json()
+  t.equal(Date.parse(made.expiry) - w.now().getTime(), 3_600_000)
+  t.equal((await login()).statusCode, 200)
+  const third = await login()
+  t.equal(third.statusCode, 403)
+  t.equal(third.body, '{"error":"Maximum amount of tokens allowed per user exceeded."}')
+  w.wait(3_600_000)
+  t.equal((await login()).statusCode, 200, 'those that have expired do not count')
+  const me = await w.app.inject({ url: '/auth/users/me/', headers: { authorization: `Token ${made.token}` } })
+  t.same(me.json(), { detail: 'Invalid token.' })
+
+  await w.app.flows.deleteAccount(id, goodPassword)
+  t.same((await w.post('/api/token/refresh/', { refresh })).json(), {
+    detail: 'No active account found for the given token.'
+  })
+})
+
+t.test('what is not served is not there: tokens that slide, mail, social sign-in, dj-rest-auth', async (t) => {
+  const w = await world(t)
+  for (const path of [
+    ...['/api/token/sliding/', '/api/token/sliding/refresh/', '/dj-rest-auth/login/', '/auth/o/google/'],
+    ...['activation', 'resend_activation', 'reset_password', 'reset_password_confirm', 'reset_username'].map(
+      (name) => `/auth/users/${name}/`
+    )
+  ]) {
+    t.equal((await w.post(path, {})).statusCode, 404, path)
+  }
+})

@@ -41,7 +41,10 @@ t.test('an authenticator that is not there stops the start', async (t) => {
     await app.register(guard)
     app.get('/x', { config: { authenticators: ['saml'] } }, answer)
   }
-  await t.rejects(starting(t, embed), /There is no authenticator "saml"; AUTH_AUTHENTICATORS may name session, token, bearer, basic/)
+  await t.rejects(
+    starting(t, embed),
+    /There is no authenticator "saml"; AUTH_AUTHENTICATORS may name session, token, bearer, basic/
+  )
 })
 
 t.test('an authenticator of one’s own is looked at when it is registered', async (t) => {

@@ -165,7 +165,8 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
   }
   addEndpoint(app, {
     ...self,
-    url: '/auth/users/:id/',
+    // Neither a number nor a UUID: the names of djoser's routes that are not served here.
+    url: '/auth/users/:id(^(?:\\d+|[0-9a-f-]{36})$)/',
     methods: { GET: ifSelf(self.methods.GET), PUT: ifSelf(change), PATCH: ifSelf(change), DELETE: ifSelf(remove) }
   })
 
