@@ -69,12 +69,14 @@ export class HashQueue {
       const done = this.#busy.get(worker)
       this.#busy.delete(worker)
       this.#idle.push(worker)
+      worker.unref()
       if (error === undefined) done?.resolve(value)
       else done?.reject(new Error(error))
       this.#next()
     })
     worker.on('error', (error) => this.#replace(worker, error))
     worker.on('exit', () => this.#replace(worker, new Error('hash worker ended')))
+    // Only a worker that has something to do keeps the process alive.
     worker.unref()
     return worker
   }
@@ -101,6 +103,7 @@ export class HashQueue {
       }
       const worker = this.#idle.pop()!
       this.#busy.set(worker, waiting)
+      worker.ref()
       worker.postMessage(waiting.job)
     }
   }
