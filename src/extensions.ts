@@ -8,7 +8,7 @@ import { allow } from './domain/requirement.js'
 import { type Authenticator, defineAuthenticator } from './plugins/authenticators.js'
 
 /** What a module of AUTH_PLUGINS is given, so that it imports nothing of this package. */
-export const toolkit = {
+const toolkit = {
   defineAuthenticator,
   principal,
   allow,
@@ -17,8 +17,6 @@ export const toolkit = {
   /** Where nobody can tell whether a credential is good: 503. The reason goes into the log alone. */
   unavailable: (because: string) => new Refusal('service_unavailable', { because, retryAfter: 1 })
 } as const
-
-export type Toolkit = typeof toolkit
 
 type Made = Authenticator | readonly Authenticator[]
 

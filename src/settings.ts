@@ -289,7 +289,11 @@ export const definitions = {
     fallback: '1',
     parse: integer(1, 64)
   }),
-  AUTH_DATABASE_POOL_SIZE: define({ help: 'Connections to Postgres, besides the one that listens for revocations.', fallback: '10', parse: integer(1, 500) }),
+  AUTH_DATABASE_POOL_SIZE: define({
+    help: 'Connections to Postgres, besides the one that listens for revocations.',
+    fallback: '10',
+    parse: integer(1, 500)
+  }),
   AUTH_DATABASE_TIMEOUT: define({
     help: 'Milliseconds that a connection, a statement and a lock may take.',
     fallback: '1000',
