@@ -43,12 +43,13 @@ export async function authenticateSession(tools: Tools, cookie: string): Promise
 
 /**
  * Whoever uses pages alone never refreshes, so the cookie's use counts as the session's. Once in half of the idle time
- * is enough, and nobody waits for it.
+ * is enough, and once more to reach the session's absolute end; nobody waits for it.
  */
 function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
   const idle = tools.settings.lifetimes.refreshIdle
   const to = earlier(later(now, idle), session.expiresAt)
-  if (to.getTime() - session.idleExpiresAt.getTime() < idle / 2) return
+  const gained = to.getTime() - session.idleExpiresAt.getTime()
+  if (gained <= 0 || (gained < idle / 2 && to < session.expiresAt)) return
   sessions.extendIdle(tools.db, session.id, to).catch((error) => {
     tools.log('session.not_extended', { session: session.id, because: (error as Error).message })
   })
