@@ -6,6 +6,7 @@ import { isUuid } from '../domain/uuid.js'
 import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import { findGrants } from '../storage/grants.js'
+import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 import { type Credentials, checkPassword } from './login.js'
@@ -77,15 +78,25 @@ async function principalOfAccount(
   return principal({
     accountId: account.id,
     authenticator,
-    roles: new Set(account.roles),
+    // Not those of the account, which was read before its password was checked.
+    roles: new Set(grants.roles),
     permissions: new Set(grants.permissions),
     ...(amr.length === 0 ? {} : { authenticatedAt: tools.clock(), amr, acr: 'aal1' }),
     revision: grants.revision
   })
 }
 
-/** Whether the session or the API token of a principal is alive in the database at this moment. */
+/**
+ * Whether a principal is at this moment what its credential says, asked of the database: its session or API token is
+ * alive, and neither its account nor one of its roles has changed since.
+ */
 export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
+  const issued = { accountId: who.accountId, roles: [...who.roles], revision: who.revision }
+  const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, issued)])
+  return alive && !ended
+}
+
+async function isAlive(tools: Tools, who: Principal): Promise<boolean> {
   const now = tools.clock()
   if (who.sessionId !== null) {
     const found = isUuid(who.sessionId) ? await sessions.findHeld(tools.db, who.sessionId) : undefined
