@@ -38,7 +38,7 @@ import { pageRoutes } from './routes/pages.js'
 import { roleRoutes } from './routes/roles.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { tokenRoutes } from './routes/tokens.js'
-import { userRoutes } from './routes/users.js'
+import { administration, userRoutes } from './routes/users.js'
 import { wellKnownRoutes } from './routes/well-known.js'
 
 export interface AppOptions {
@@ -178,8 +178,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
 
   await app.register(
     async function administrators(scope) {
-      const requirement = allow.all(allow.admin(), allow.any(allow.authenticated(), allow.scope('admin')))
-      await scope.register(guard, { requirement })
+      await scope.register(guard, { requirement: administration })
       await scope.register(userRoutes)
       await scope.register(roleRoutes)
     },

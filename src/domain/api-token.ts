@@ -64,7 +64,7 @@ const scopeForm = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
 /** Says what is wrong with a new API token's name and scopes. */
 export function judgeApiToken(input: { readonly name: string; readonly scopes: readonly string[] }): Violation[] {
   const errors: Violation[] = []
-  if (input.name.length < 1 || input.name.length > 100 || /\p{Cc}/u.test(input.name)) {
+  if (input.name.length < 1 || input.name.length > 100 || /[\p{Cc}\p{Cs}]/u.test(input.name)) {
     const detail = 'Use 1 to 100 characters, so that you will know what the token is for.'
     errors.push({ pointer: '/name', code: 'pattern', detail })
   }

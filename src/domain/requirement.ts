@@ -39,6 +39,14 @@ const each = (make: (name: string) => Requirement, names: readonly string[], joi
   return join === 'all' ? { all: parts } : { any: parts }
 }
 
+/** What a challenge can name (RFC 6749 §3.3): a character that needs escaping would end its quotes. */
+const nameable = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
+
+function named(name: string): string {
+  if (nameable.test(name)) return name
+  throw new Error('a scope and an acr have 1 to 64 printable characters without spaces, quotes and backslashes')
+}
+
 const role = (...names: string[]) => each((name) => ({ role: name }), names, 'any')
 const some = (parts: readonly Requirement[]): readonly Requirement[] => {
   if (parts.length === 0) throw new Error('all() and any() need at least one requirement')
@@ -56,7 +64,7 @@ export const allow = {
   /** Everybody to read, and whom `other` lets in to write (`IsAuthenticatedOrReadOnly`). */
   readOnlyOr: (other: Requirement): Requirement => ({ any: [{ read_only: true }, other] }),
   /** Every one of these scopes (RFC 6750 §3). */
-  scope: (...names: string[]): Requirement => each((name) => ({ scope: name }), names, 'all'),
+  scope: (...names: string[]): Requirement => each((name) => ({ scope: named(name) }), names, 'all'),
   /** At least one of these roles. */
   role,
   /** Every one of these permissions (`has_perms`). */
@@ -67,7 +75,7 @@ export const allow = {
     pick
   }),
   /** A sign-in of at least this class (RFC 9470). */
-  acr: (value: string): Requirement => ({ acr: value }),
+  acr: (value: string): Requirement => ({ acr: named(value) }),
   /** A sign-in at most so many seconds ago (RFC 9470). */
   maxAuthAge: (seconds: number): Requirement => ({ max_auth_age: seconds }),
   /** A credential that is alive at this moment, asked of the database. */

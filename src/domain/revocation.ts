@@ -44,11 +44,13 @@ export class RevocationSet {
     this.#cursor = Math.max(this.#cursor, entry.id)
     const entries = this.#byKind[entry.kind]
     const known = entries.get(entry.subject)
-    // The later entry covers the earlier one; whichever lives longer decides how long it is remembered.
-    if (known === undefined || known.id < entry.id) {
-      const expiresAt = known !== undefined && known.expiresAt > entry.expiresAt ? known.expiresAt : entry.expiresAt
-      entries.set(entry.subject, { ...entry, expiresAt })
+    if (known === undefined) {
+      entries.set(entry.subject, entry)
+      return
     }
+    // The later entry covers the earlier one; whichever lives longer decides how long it is remembered.
+    const expiresAt = known.expiresAt > entry.expiresAt ? known.expiresAt : entry.expiresAt
+    entries.set(entry.subject, { ...(known.id < entry.id ? entry : known), expiresAt })
   }
 
   /** Forgets what has expired by itself. */

@@ -11,6 +11,7 @@ import { type Principal, principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid, uuidV7 } from '../domain/uuid.js'
+import * as accounts from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import type { Db } from '../storage/tables.js'
 import type { Tools } from './flow.js'
@@ -45,9 +46,6 @@ export async function createApiToken(
   const errors = judgeApiToken({ name: input.name, scopes: input.scopes ?? [] })
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const now = tools.clock()
-  if ((await apiTokens.count(tools.db, accountId, kind, now)) >= (input.limit ?? maxAlive)) {
-    throw new Refusal('limit_reached', { because: `${kind} tokens` })
-  }
   // knox has always written 64 hexadecimal digits, and its clients may have made room for just that.
   const key = kind === 'knox' ? tools.entropy(32).toString('hex') : formatApiToken(tools.entropy(apiTokenEntropy))
   const token = {
@@ -60,7 +58,15 @@ export async function createApiToken(
     createdAt: now,
     expiresAt: input.lifetime === undefined ? null : later(now, input.lifetime)
   }
-  await apiTokens.insert(tools.db, { ...token, digest: apiTokenDigest(key) })
+  const digest = apiTokenDigest(key)
+  const refused = await tools.db.transaction().execute(async (trx) => {
+    // Many who ask at once take turns: each counts what the others have made.
+    if (!(await accounts.lock(trx, accountId))) return 'not_found' as const
+    if ((await apiTokens.count(trx, accountId, kind, now)) >= (input.limit ?? maxAlive)) return 'limit_reached' as const
+    await apiTokens.insert(trx, { ...token, digest })
+    return null
+  })
+  if (refused !== null) throw new Refusal(refused, { because: `${kind} tokens` })
   tools.log('api_token.created', { account: accountId, token: token.id, kind })
   return { token: { ...token, lastUsedAt: null }, key }
 }

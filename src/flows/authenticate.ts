@@ -6,6 +6,7 @@ import { isUuid } from '../domain/uuid.js'
 import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import { findGrants } from '../storage/grants.js'
+import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 import { type Credentials, checkPassword } from './login.js'
@@ -43,12 +44,13 @@ export async function authenticateSession(tools: Tools, cookie: string): Promise
 
 /**
  * Whoever uses pages alone never refreshes, so the cookie's use counts as the session's. Once in half of the idle time
- * is enough, and nobody waits for it.
+ * is enough, and once more to reach the session's absolute end; nobody waits for it.
  */
 function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
   const idle = tools.settings.lifetimes.refreshIdle
   const to = earlier(later(now, idle), session.expiresAt)
-  if (to.getTime() - session.idleExpiresAt.getTime() < idle / 2) return
+  const gained = to.getTime() - session.idleExpiresAt.getTime()
+  if (gained <= 0 || (gained < idle / 2 && to < session.expiresAt)) return
   sessions.extendIdle(tools.db, session.id, to).catch((error) => {
     tools.log('session.not_extended', { session: session.id, because: (error as Error).message })
   })
@@ -85,15 +87,25 @@ async function principalOfAccount(
   return principal({
     accountId: account.id,
     authenticator,
-    roles: new Set(account.roles),
+    // Not those of the account, which was read before its password was checked.
+    roles: new Set(grants.roles),
     permissions: new Set(grants.permissions),
     ...(amr.length === 0 ? {} : { authenticatedAt: tools.clock(), amr, acr: 'aal1' }),
     revision: grants.revision
   })
 }
 
-/** Whether the session or the API token of a principal is alive in the database at this moment. */
+/**
+ * Whether a principal is at this moment what its credential says, asked of the database: its session or API token is
+ * alive, and neither its account nor one of its roles has changed since.
+ */
 export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
+  const issued = { accountId: who.accountId, roles: [...who.roles], revision: who.revision }
+  const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, issued)])
+  return alive && !ended
+}
+
+async function isAlive(tools: Tools, who: Principal): Promise<boolean> {
   const now = tools.clock()
   if (who.sessionId !== null) {
     const found = isUuid(who.sessionId) ? await sessions.findHeld(tools.db, who.sessionId) : undefined

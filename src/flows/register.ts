@@ -5,6 +5,7 @@ import { Refusal } from '../domain/refusal.js'
 import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
+import * as roles from '../storage/roles.js'
 import type { Db } from '../storage/tables.js'
 import { insertAuthtoken } from './api-tokens.js'
 import type { Tools } from './flow.js'
@@ -48,8 +49,11 @@ export async function register(tools: Tools, registration: Registration): Promis
     if (tools.settings.signUp === 'closed' && !isForAdmin) throw new Refusal('sign_up_closed', { because: 'closed' })
     if (isForAdmin) await accounts.lockAdministrators(trx)
     if (redeemed.isSetup && (await accounts.hasActiveAdministrator(trx))) return 'invitation_invalid' as const
+    // A role that was removed since is not given any more.
+    const missing = await roles.missing(trx, redeemed.roles)
+    const given = redeemed.roles.filter((name) => !missing.includes(name))
     // Thrown inside the transaction on purpose: who took a name that was gone may use the invitation again.
-    const registered = await insertAccountIn(tools, trx, { ...draft, roles: redeemed.roles })
+    const registered = await insertAccountIn(tools, trx, { ...draft, roles: given })
     await invitations.setUsedBy(trx, digest, registered.account.id)
     return registered
   })
@@ -63,14 +67,20 @@ export async function createAccount(
   input: { username: string; password?: string | undefined; email?: string | undefined; roles?: readonly string[] }
 ): Promise<accounts.Account> {
   await refuseUnknownRoles(tools.db, input.roles ?? [])
-  return (await insertAccount(tools, await draftAccount(tools, input, input.roles ?? []))).account
+  const draft = await draftAccount(tools, input, input.roles ?? [])
+  if (draft.roles.length === 0) return (await insertAccount(tools, draft)).account
+  return await tools.db.transaction().execute(async (trx) => {
+    // Once more, now that none of them can be removed until this account has it: the password took its time.
+    await refuseUnknownRoles(trx, draft.roles)
+    return (await insertAccountIn(tools, trx, draft)).account
+  })
 }
 
 /** The password is judged and hashed here, before any transaction: hashing takes long, and holds nothing. */
 async function draftAccount(
   tools: Tools,
   input: { username: string; password?: string | undefined; email?: string | undefined },
-  roles: readonly string[]
+  given: readonly string[]
 ): Promise<accounts.NewAccount> {
   const errors = judgeUsername(input.username)
   if (input.email !== undefined) errors.push(...judgeEmail(input.email))
@@ -85,7 +95,7 @@ async function draftAccount(
     email: input.email === undefined ? null : input.email,
     emailKey: input.email === undefined ? null : emailKey(input.email),
     passwordHash,
-    roles,
+    roles: given,
     createdAt: now
   }
 }

@@ -52,6 +52,7 @@ export async function disableUser(tools: Tools, id: string): Promise<accounts.Ac
   return await changeUser(tools, id, async (trx) => {
     if (!(await guardLastAdministrator(trx, id))) return 'last_administrator'
     const account = await accounts.setDisabled(trx, id, now)
+    if (account === undefined) return undefined
     await sessions.endAll(trx, id, ending(tools, 'account_disabled', now))
     tools.log('user.disabled', { account: id })
     return account
@@ -68,6 +69,7 @@ export async function setUserRoles(tools: Tools, id: string, roles: readonly str
     await refuseUnknownRoles(trx, roles)
     if (!unique.includes('admin') && !(await guardLastAdministrator(trx, id))) return 'last_administrator'
     const account = await accounts.setRoles(trx, id, unique)
+    if (account === undefined) return undefined
     tools.log('user.roles_changed', { account: id, roles: unique })
     await revokeIssued(tools, trx, 'account', id, 'roles_changed')
     return account
@@ -83,6 +85,7 @@ export async function setUserPermissions(
   const unique = [...new Set(permissions)].sort()
   return await changeUser(tools, id, async (trx) => {
     const account = await accounts.setPermissions(trx, id, unique)
+    if (account === undefined) return undefined
     tools.log('user.permissions_changed', { account: id, permissions: unique })
     await revokeIssued(tools, trx, 'account', id, 'permissions_changed')
     return account

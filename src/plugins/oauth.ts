@@ -14,17 +14,40 @@ const codes: Record<number, string> = {
   503: 'temporarily_unavailable'
 }
 
+interface Problem {
+  readonly status: number
+  readonly code: string
+  readonly title: string
+  readonly detail?: string
+  readonly errors?: ReadonlyArray<{ readonly pointer: string; readonly detail: string }>
+}
+
+/** What is wrong and what to do, without the two characters that a description must not have (RFC 6749 §5.2). */
+function describe({ code, title, detail, errors = [] }: Problem): string {
+  const parameters = errors.map((error) => `${error.pointer.slice(1)}: ${error.detail}`)
+  const said =
+    code === 'media_type_unsupported'
+      ? 'Send the body as application/x-www-form-urlencoded.'
+      : [detail ?? `${title}.`, ...parameters].join(' ')
+  return said.replace(/["\\]/g, "'")
+}
+
+function isProblem(payload: unknown): payload is Problem {
+  const { status, code } = (payload ?? {}) as Partial<Problem>
+  return typeof status === 'number' && typeof code === 'string' && Object.hasOwn(catalogue, code)
+}
+
 /** For OAuth's endpoints: bodies are forms, and errors are in OAuth's words. Status and headers are those of problems. */
 export const oauth = fp(
   async (scope) => {
     scope.removeAllContentTypeParsers()
     await scope.register(formbody, { bodyLimit: 16 * 1024 })
     scope.addHook('preSerialization', async (_request, reply, payload) => {
-      const { status, code, title, detail } = (payload ?? {}) as Record<string, unknown>
-      if (typeof code !== 'string' || !Object.hasOwn(catalogue, code) || typeof status !== 'number') return payload
+      if (!isProblem(payload)) return payload
       reply.type('application/json; charset=utf-8')
+      const { code, status } = payload
       const error = code === 'authentication_required' ? 'invalid_client' : (codes[status] ?? 'server_error')
-      return { error, error_description: detail ?? title }
+      return { error, error_description: describe(payload) }
     })
     scope.addHook('preValidation', async (request) => {
       request.body ??= {}

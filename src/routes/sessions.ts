@@ -111,7 +111,13 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const over = await by.refreshToken(refresh.token)
       if (over && refresh.transport === 'cookie') {
         refreshCookie.clear(reply)
-        if (sessionCookie.read(request) !== undefined) sessionCookie.clear(reply)
+        const cookie = sessionCookie.read(request)
+        if (cookie !== undefined) {
+          // It may be left over from an earlier sign-in, whose session nobody could end any more without it.
+          const sessionId = flows.readSessionCookie(cookie)
+          if (sessionId !== null) await flows.endOne(sessionId)
+          sessionCookie.clear(reply)
+        }
         reply.header('clear-site-data', '"cache", "storage"')
       }
     } else {

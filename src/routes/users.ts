@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
+import { allow } from '../domain/requirement.js'
 import { Empty, problems } from '../schemas/common.js'
 import { EndedCount } from '../schemas/sessions.js'
 import { ApiTokenList, MadeApiToken, NewApiToken, UserTokenParams } from '../schemas/tokens.js'
@@ -17,6 +18,9 @@ import {
 import { fromNewApiToken, noContent, toApiToken, toUser } from './wire.js'
 
 const week = 604_800
+
+/** The role; a credential that is limited to scopes also needs this one. */
+export const administration = allow.all(allow.admin(), allow.any(allow.authenticated(), allow.scope('admin')))
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
@@ -127,11 +131,14 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/users/:id/tokens',
     {
+      // By a sign-in that is alive now, as for the own ones: a key that leaked must not make itself successors.
+      config: { authenticators: ['session', 'bearer'], requirement: allow.all(administration, allow.fresh()) },
       schema: {
         tags,
         params: UserParams,
         operationId: 'createUserToken',
         summary: 'Make an API token for somebody, a service say',
+        description: 'The key is in the answer, and nowhere else. A session is needed: no API token makes another one.',
         body: NewApiToken,
         response: { 201: MadeApiToken, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }

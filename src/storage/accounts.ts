@@ -115,6 +115,12 @@ export async function find(db: Db, id: string): Promise<AccountWithPassword | un
   return row && toAccountWithPassword(row)
 }
 
+/** Until the transaction ends, others who lock the same account wait; false where it is not there. */
+export async function lock(trx: Trx, id: string): Promise<boolean> {
+  const row = await trx.selectFrom('account').select('id').where('id', '=', id).forNoKeyUpdate().executeTakeFirst()
+  return row !== undefined
+}
+
 export async function findByName(
   db: Db,
   name: { readonly usernameKey: string } | { readonly emailKey: string }

@@ -34,9 +34,12 @@ export function toGrants(row: GrantsRow): Grants {
   return { permissions: row.granted_permissions, revision: Number(row.revision) }
 }
 
-/** What an account may do now; undefined where it is not there or disabled. */
-export async function findGrants(db: Db, accountId: string): Promise<Grants | undefined> {
-  const { rows } = await sql<GrantsRow>`
-    select ${grants} from account as a where a.id = ${accountId} and a.disabled_at is null`.execute(db)
-  return rows[0] && toGrants(rows[0])
+/** An account's roles and what it may do now; undefined where it is not there or disabled. */
+export async function findGrants(
+  db: Db,
+  accountId: string
+): Promise<(Grants & { readonly roles: readonly string[] }) | undefined> {
+  const { rows } = await sql<GrantsRow & { roles: string[] }>`
+    select a.roles, ${grants} from account as a where a.id = ${accountId} and a.disabled_at is null`.execute(db)
+  return rows[0] && { ...toGrants(rows[0]), roles: rows[0].roles }
 }

@@ -98,28 +98,30 @@ async function first(db: Db, statement: RawBuilder<LiveRow>): Promise<LiveSessio
  * Begins a session where the account is still enabled and still has the password hash that was checked: between that
  * check and this statement both may have changed. Undefined where they have.
  */
-export function begin(db: Db, session: NewSession, passwordHash: string | null): Promise<LiveSession | undefined> {
-  return first(
-    db,
-    sql<LiveRow>`
-      with a as (
-        update account set last_login_at = ${session.createdAt}
-        where id = ${session.accountId}
-          and disabled_at is null
-          and password_hash is not distinct from ${passwordHash}
-        returning *
-      ), s as (
-        insert into session
-          (id, account_id, transport, client_id, scope, amr, acr, user_agent, address,
-           created_at, rotated_at, idle_expires_at, expires_at)
-        select ${session.id}::uuid, a.id, ${session.transport}, ${session.clientId}, ${session.scope},
-          ${session.amr}::text[], ${session.acr}, ${session.userAgent}, ${session.address}::inet,
-          ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt}
-        from a
-        returning *
-      )
-      select ${live} from s, a`
-  )
+export async function begin(
+  db: Db,
+  session: NewSession,
+  passwordHash: string | null
+): Promise<LiveSession | undefined> {
+  const { rows } = await sql`
+    with a as (
+      update account set last_login_at = ${session.createdAt}
+      where id = ${session.accountId}
+        and disabled_at is null
+        and password_hash is not distinct from ${passwordHash}
+      returning id
+    )
+    insert into session
+      (id, account_id, transport, client_id, scope, amr, acr, user_agent, address,
+       created_at, rotated_at, idle_expires_at, expires_at)
+    select ${session.id}::uuid, a.id, ${session.transport}, ${session.clientId}, ${session.scope},
+      ${session.amr}::text[], ${session.acr}, ${session.userAgent}, ${session.address}::inet,
+      ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt}
+    from a
+    returning id`.execute(db)
+  // Read by a statement of its own: the one above may have waited for a change of the account, and would show the
+  // account after that change beside the revocations before it.
+  return rows.length === 0 ? undefined : await findHeld(db, session.id)
 }
 
 /**

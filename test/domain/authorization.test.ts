@@ -46,6 +46,21 @@ for (const [title, header, expected] of bearers) {
   })
 }
 
+t.test('no header takes longer to read than its length: spaces within one are scanned once', async (t) => {
+  const spaces = ' '.repeat(1_000_000)
+  const startedAt = performance.now()
+  for (const text of [
+    `Bearer a${spaces}b`,
+    `Bearer${spaces}b`,
+    `Bearer a${spaces}`,
+    `${spaces}a`,
+    'a'.repeat(1_000_000)
+  ]) {
+    read(text)
+  }
+  t.ok(performance.now() - startedAt < 2_000, 'a quadratic reading takes minutes')
+})
+
 t.test('a token in the query is seen', async (t) => {
   t.ok(hasTokenInQuery({ access_token: 'a.b.c' }))
   t.ok(hasTokenInQuery({ access_token: '' }))
