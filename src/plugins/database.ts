@@ -108,7 +108,7 @@ export function listen(
   url: string,
   channel: string,
   handlers: { readonly onNotify: () => void; readonly onLost: (error: Error) => void }
-): { close(): Promise<void> } {
+): { readonly started: Promise<void>; close(): Promise<void> } {
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
@@ -142,12 +142,14 @@ export function listen(
     }
   }
 
-  const connecting = connect()
+  const started = connect()
   return {
+    /** Settled once the first attempt has gone well or not. */
+    started,
     async close() {
       closed = true
       clearTimeout(timer)
-      await connecting
+      await started
       await client?.end().catch(() => {})
     }
   }

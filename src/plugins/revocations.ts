@@ -87,6 +87,8 @@ export const revocations = fp<RevocationsOptions>(
         onNotify: readOrWarn,
         onLost: (error) => app.log.warn({ error: error.message }, 'revocations are polled until the listener is back')
       })
+      await listener.started
+      await readOrWarn()
     })
     app.addHook('preClose', async () => {
       clearInterval(timer)

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { allow, guard } from '../../src/app.js'
+import { allow, guard } from '../../src/index.js'
 import { until } from '../support/until.js'
 import { goodPassword, type Tokens, type World, world } from '../support/world.js'
 
