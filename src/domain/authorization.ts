@@ -59,6 +59,8 @@ export function basicCredentials(
   } catch {
     return undefined
   }
+  // Neither part has control characters by the RFC, and Postgres refuses the first of them with an error.
+  if (/\p{Cc}/u.test(text)) return undefined
   const colon = text.indexOf(':')
   return colon < 1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
 }

@@ -112,10 +112,9 @@ export type Verdict =
 
 /**
  * How far a node lets a request in. `open`: whoever it is, and nobody too; `limited`: also a credential that is limited
- * to scopes, because one of them was asked for here; `yes`: whoever is there with all that their account may do;
- * `unknown`: it depends on who it would be.
+ * to scopes, because one of them was asked for here; `yes`: whoever is there with all that their account may do.
  */
-type Degree = 'no' | 'unknown' | 'yes' | 'limited' | 'open'
+type Degree = 'no' | 'yes' | 'limited' | 'open'
 
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Classes of a sign-in in their order: each contains those before it. */
@@ -146,22 +145,19 @@ function degree(need: Requirement, facts: Facts, granted: Granted): Degree {
     const degrees = need.all.map((part) => degree(part, facts, granted))
     if (degrees.length === 0) return 'no'
     // A part that is open asks for no scope, so it lends nothing to the others.
-    for (const one of ['no', 'unknown', 'limited', 'yes'] as const) if (degrees.includes(one)) return one
+    for (const one of ['no', 'limited', 'yes'] as const) if (degrees.includes(one)) return one
     return 'open'
   }
   if ('any' in need) {
     const degrees = need.any.map((part) => degree(part, facts, granted))
-    for (const one of ['open', 'limited', 'yes', 'unknown'] as const) if (degrees.includes(one)) return one
+    for (const one of ['open', 'limited', 'yes'] as const) if (degrees.includes(one)) return one
     return 'no'
   }
   if ('not' in need) {
     // What is taken for granted inside a negation would take away instead of give.
-    const inner = degree(need.not, facts, {})
-    // Who is kept out can only be told of somebody: nobody is never let in by a negation.
-    if (inner === 'no' && principal === null) return 'unknown'
-    return inner === 'unknown' ? 'unknown' : of(inner === 'no')
+    return of(degree(need.not, facts, {}) === 'no')
   }
-  if (principal === null) return 'unknown'
+  if (principal === null) return 'no'
   if ('authenticated' in need) return 'yes'
   if ('scope' in need) return granted.scopes || principal.scopes.has(need.scope) ? 'limited' : 'no'
   if ('role' in need) return of(principal.roles.has(need.role))
@@ -179,17 +175,20 @@ function degree(need: Requirement, facts: Facts, granted: Granted): Degree {
   return of(facts.checks?.get(need) === true)
 }
 
-/** Whether a degree is enough for the credential that came: one that is limited to scopes needs one to be asked for. */
+/**
+ * Whether a degree is enough for the credential that came: one that is limited to scopes needs one to be asked for, and
+ * nobody gets in but where it is open, whatever a negation says.
+ */
 function suffices(reached: Degree, principal: Principal | null): boolean {
   return reached === 'open' || reached === 'limited' || (reached === 'yes' && principal?.scopes.size === 0)
 }
 
-/** Every leaf of a requirement. */
-function* leaves(need: Requirement): Generator<Requirement> {
-  if ('all' in need) for (const part of need.all) yield* leaves(part)
-  else if ('any' in need) for (const part of need.any) yield* leaves(part)
-  else if ('not' in need) yield* leaves(need.not)
-  else yield need
+/** Every leaf of a requirement; those of negations, which to meet would not help, where they are wanted. */
+function* leaves(need: Requirement, withNegated: boolean): Generator<Requirement> {
+  if ('all' in need) for (const part of need.all) yield* leaves(part, withNegated)
+  else if ('any' in need) for (const part of need.any) yield* leaves(part, withNegated)
+  else if (!('not' in need)) yield need
+  else if (withNegated) yield* leaves(need.not, withNegated)
 }
 
 /**
@@ -205,7 +204,7 @@ export function judge(need: Requirement, facts: Facts): Verdict {
   if (!passes({ stepUp: true, scopes: true })) return { ok: false, because: 'not_fresh' }
   if (!passes({ scopes: true })) return { ok: false, because: 'step_up', ...challenged(need, facts) }
   const lacking = new Set<string>()
-  for (const leaf of leaves(need)) {
+  for (const leaf of leaves(need, false)) {
     if ('scope' in leaf && !principal.scopes.has(leaf.scope)) lacking.add(leaf.scope)
   }
   return { ok: false, because: 'scope', scope: [...lacking].join(' ') }
@@ -215,7 +214,7 @@ export function judge(need: Requirement, facts: Facts): Verdict {
 function challenged(need: Requirement, facts: Facts): { acrValues?: string; maxAge?: number } {
   const acrs: string[] = []
   let maxAge: number | undefined
-  for (const leaf of leaves(need)) {
+  for (const leaf of leaves(need, false)) {
     if (degree(leaf, facts, {}) !== 'no') continue
     if ('acr' in leaf) acrs.push(leaf.acr)
     if ('max_auth_age' in leaf) maxAge = Math.min(maxAge ?? leaf.max_auth_age, leaf.max_auth_age)
@@ -233,7 +232,7 @@ export interface Inquiry {
 }
 
 export function inquiryOf(need: Requirement): Inquiry {
-  const all = [...leaves(need)]
+  const all = [...leaves(need, true)]
   return { fresh: all.some((leaf) => 'fresh' in leaf), checks: all.filter((leaf) => 'check' in leaf) }
 }
 

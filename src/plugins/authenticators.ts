@@ -144,6 +144,9 @@ export const authenticators = fp<AuthenticatorsOptions>(
       recognizes: (_request, authorization) => authorization?.scheme === 'basic',
       async authenticate(request, authorization) {
         if (authorization?.scheme !== 'basic') return null
+        // A browser that was once asked for a password sends it for other sites too, and says where it comes from.
+        const { origin, 'sec-fetch-site': fetchSite } = request.headers
+        if (!safeMethods.has(request.method) && (origin ?? fetchSite) !== undefined) app.assertSameSite(request)
         const credentials = basicCredentials(authorization)
         if (credentials === undefined) throw new Refusal('invalid_credentials', { because: 'malformed' })
         await app.rateLimits.signIn(request)

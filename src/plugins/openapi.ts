@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
 import { describeRequirement, isOpen } from '../domain/requirement.js'
+import { problems } from '../schemas/common.js'
 
 export interface OpenapiOptions {
   readonly version: string
@@ -81,7 +82,10 @@ export const openapi = fp<OpenapiOptions>(
         if (security.length > 0 && requirement !== undefined && isOpen(requirement)) security.unshift({})
         const isGuarded = requirement !== undefined && !isOpen(requirement)
         const described = isGuarded ? { 'x-requirement': describeRequirement(requirement) } : {}
-        return { schema: { ...schema, security, ...described } as never, url }
+        // Whoever sends a password is counted, at every route that looks at credentials.
+        const limited = security.length > 0 && schema?.response ? { ...problems(429), ...schema.response } : undefined
+        const response = limited === undefined ? {} : { response: limited }
+        return { schema: { ...schema, ...response, security, ...described } as never, url }
       }
     })
 

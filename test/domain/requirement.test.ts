@@ -142,6 +142,26 @@ const cases: Array<[string, Requirement, Principal | null, Verdict, Partial<Fact
   ['a negation lets no limited credential in', allow.not(allow.admin()), limited, denied],
   ['not even with the scope that it denies', allow.not(allow.scope('write')), limited, denied],
   ['beside a scope it does', allow.all(allow.not(allow.scope('write')), allow.scope('read')), limited, ok],
+  [
+    'a scope that would keep out is not asked for',
+    allow.all(allow.not(allow.scope('write')), allow.scope('burn')),
+    limited,
+    scope('burn')
+  ],
+  [
+    'nor a sign-in',
+    allow.all(allow.not(allow.acr('aal3')), allow.acr('aal2')),
+    ada,
+    { ok: false, because: 'step_up', acrValues: 'aal2' }
+  ],
+  [
+    'a scope is one way in, and an account without limits another',
+    allow.any(allow.authenticated(), allow.scope('read')),
+    limited,
+    ok
+  ],
+  ['which the limited one has not', allow.any(allow.authenticated(), allow.scope('write')), limited, scope('write')],
+  ['and the other has', allow.any(allow.authenticated(), allow.scope('write')), ada, ok],
   ['a negation lets nobody in', allow.not(allow.admin()), null, anonymous],
   ['not twice either', allow.not(allow.not(allow.allowAny())), null, anonymous],
   ['nor by the method', allow.not(readOnly), null, anonymous, { context: { method: 'POST' } }],
