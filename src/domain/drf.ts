@@ -1,3 +1,5 @@
+import { passwordMaxLength } from './password-policy.js'
+
 /**
  * What Django REST Framework and its packages say on the wire, and how their serializers read a body. Their words are
  * part of the interface: clients compare them.
@@ -107,6 +109,7 @@ export function djangoPasswordErrors(password: string, codes: readonly string[],
     messages.push(`This password is too short. It must contain at least ${minLength} characters.`)
   }
   if (codes.includes('too_common')) messages.push('This password is too common.')
+  if (codes.includes('too_long')) messages.push(`Ensure this field has no more than ${passwordMaxLength} characters.`)
   if (codes.includes('not_text')) messages.push('Null characters are not allowed.')
   // NIST forbids rules of composition, so digits alone are a reason only beside another one.
   if (messages.length > 0 && /^\d+$/.test(password)) messages.push('This password is entirely numeric.')

@@ -97,7 +97,11 @@ function pbkdf2(
   if (salt.length < leastSaltBytes || key.length < leastKeyBytes || key.length > 128) return malformed(scheme)
   if (iterations < leastPbkdf2Iterations)
     return unsupported(scheme, `${iterations} iterations are no protection; ${leastPbkdf2Iterations} are the least`)
-  if (iterations > most.pbkdf2Iterations) return tooCostly(scheme, `${iterations} iterations`)
+  // Each block of the key costs all iterations again (RFC 8018 §5.2).
+  const blocks = Math.ceil(key.length / { sha1: 20, sha256: 32, sha512: 64 }[digest])
+  if (iterations * blocks > most.pbkdf2Iterations) {
+    return tooCostly(scheme, `${iterations} iterations for ${key.length} bytes`)
+  }
   return { scheme, check: { method: 'pbkdf2', digest, iterations, salt, key } }
 }
 
@@ -126,6 +130,8 @@ function scryptBounds(scheme: string, { cost, blockSize }: Scrypt, parallelizati
   // NaN fails all of these, as it should.
   if (!(cost >= 2 && Number.isInteger(Math.log2(cost)) && blockSize >= 1 && parallelization >= 1))
     return malformed(scheme)
+  // RFC 7914 §2: N below 2^(128 r / 8); nothing computes another one.
+  if (blockSize < 8 && cost >= 2 ** (16 * blockSize)) return malformed(scheme)
   if (128 * cost * blockSize > most.scryptMemory || cost * blockSize * parallelization > most.scryptWork)
     return tooCostly(scheme, `N=${cost}, r=${blockSize}, p=${parallelization}`)
   if (cost < 1024) return unsupported(scheme, `N=${cost} is no protection; 1024 is the least`)
@@ -201,6 +207,8 @@ function argon2(phc: string): LegacyPassword {
   const [salt, key] = [bytesOf(match[5]!), bytesOf(match[6]!)]
   if ([memory, passes, lanes].some(Number.isNaN) || salt === null || salt.length < 8) return malformed(scheme)
   if (key === null || key.length < leastKeyBytes || key.length > 128) return malformed(scheme)
+  // RFC 9106 §3.1: eight blocks a lane at the least; and base64 as the library reads it, whole and without base64url.
+  if (memory < 8 * lanes || base64(salt) !== match[5] || base64(key) !== match[6]) return malformed(scheme)
   if (memory > most.argon2Memory || memory * passes > most.argon2Work || lanes > most.argon2Lanes)
     return tooCostly(scheme, `m=${memory}, t=${passes}, p=${lanes}`)
   return { scheme, check: { method: 'argon2', phc } }

@@ -33,6 +33,10 @@ export function judgePassword(
       { pointer, code: 'too_short', detail: `Use at least ${policy.minLength} characters; this one has ${length}.` }
     ]
   }
+  // Longer ones are refused unread at a sign-in, so nobody must be left with one. Normalization can make a text longer.
+  if (password.length > passwordMaxLength || normal.length > passwordMaxLength) {
+    return [{ pointer, code: 'too_long', detail: `Use at most ${passwordMaxLength} characters.` }]
+  }
   if (normal.includes('\0') || !normal.isWellFormed()) {
     return [{ pointer, code: 'not_text', detail: 'Use characters that can be typed: no NUL and no half of a pair.' }]
   }

@@ -80,7 +80,7 @@ export async function insertAuthtoken(tools: Tools, db: Db, accountId: string): 
   const now = tools.clock()
   const id = uuidV7(now, tools.entropy(16))
   const key = tools.authtokenKey(id)
-  const { digest, ...token } = await apiTokens.insertAuthtoken(db, {
+  const found = await apiTokens.insertAuthtoken(db, {
     id,
     digest: apiTokenDigest(key),
     accountId,
@@ -91,6 +91,8 @@ export async function insertAuthtoken(tools: Tools, db: Db, accountId: string): 
     createdAt: now,
     expiresAt: null
   })
+  if (found === undefined) throw new Refusal('not_found', { because: 'account deleted meanwhile' })
+  const { digest, ...token } = found
   const told = tools.authtokenKey(token.id)
   // Made under another master key: the old key is lost, and one that nobody can use must not be told.
   if (!digest.equals(apiTokenDigest(told))) {

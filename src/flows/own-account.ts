@@ -30,6 +30,7 @@ export async function changeProfile(
   if (changes.email) errors.push(...judgeEmail(changes.email))
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   if (changes.email !== undefined) await confirmPassword(tools, accountId, changes.currentPassword)
+  if (!isUuid(accountId)) throw new Refusal('not_found')
   const changed = orRefuseName(
     await accounts.changeNames(tools.db, accountId, {
       ...(changes.username === undefined
@@ -46,10 +47,13 @@ export async function changeProfile(
   return changed
 }
 
-/** Changes the password for the old one, and ends all other sessions: whoever knew the old one is out. */
+/**
+ * Changes the password for the old one. Whoever knew the old one is out: all other sessions end, and so do the keys that a
+ * password alone was enough to get. API tokens that somebody made while signed in stay.
+ */
 export async function changePassword(
   tools: Tools,
-  who: { readonly accountId: string; readonly sessionId: string | null },
+  who: { readonly accountId: string; readonly sessionId: string | null; readonly tokenId?: string | null },
   currentPassword: string,
   newPassword: string
 ): Promise<void> {
@@ -60,7 +64,10 @@ export async function changePassword(
   const now = tools.clock()
   const changed = await tools.db.transaction().execute(async (trx) => {
     const won = await accounts.changePasswordHash(trx, account.id, { from: account.passwordHash, to, changedAt: now })
-    if (won) await sessions.endOthers(trx, account.id, who.sessionId, ending(tools, 'password_changed', now))
+    if (won) {
+      const kept = { sessionId: who.sessionId, tokenId: who.tokenId ?? null }
+      await sessions.endForNewPassword(trx, account.id, kept, ending(tools, 'password_changed', now))
+    }
     return won
   })
   if (!changed) throw new Refusal('password_incorrect', { because: 'changed meanwhile' })

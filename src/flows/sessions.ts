@@ -45,12 +45,12 @@ export async function logoutAllBySession(tools: Tools, sessionId: string): Promi
 }
 
 export function listDevices(tools: Tools, accountId: string): Promise<sessions.Device[]> {
-  return sessions.listLive(tools.db, accountId, tools.clock())
+  return isUuid(accountId) ? sessions.listLive(tools.db, accountId, tools.clock()) : Promise.resolve([])
 }
 
 /** Ends one of the account's own sessions. Another account's is as unknown as none (404). */
 export async function endOwn(tools: Tools, accountId: string, sessionId: string): Promise<void> {
-  if (!isUuid(sessionId)) throw new Refusal('not_found')
+  if (!isUuid(sessionId) || !isUuid(accountId)) throw new Refusal('not_found')
   const ended = await sessions.end(
     tools.db,
     { id: sessionId, accountId },

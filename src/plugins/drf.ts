@@ -147,15 +147,18 @@ function answer(request: FastifyRequest, reply: FastifyReply, error: DrfError): 
   return reply.sendDrf(status, error.body)
 }
 
+const bodyLimit = 16 * 1024
+const tooLarge = new DrfError(413, detail('The body is larger than 16 KiB, or does not say its length.'))
+
 /** For endpoints of Django REST Framework: its parsers, its errors, its words. */
 export const drf = fp(
   async (scope) => {
     scope.decorateReply('sendDrf', sendDrf)
     scope.removeAllContentTypeParsers()
-    await scope.register(formbody)
+    await scope.register(formbody, { bodyLimit })
     await scope.register(multipart, {
       attachFieldsToBody: 'keyValues',
-      limits: { fieldSize: 4_096, fields: 50, files: 0, parts: 50 }
+      limits: { fieldSize: bodyLimit, fields: 50, files: 0, parts: 50 }
     })
     scope.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
       const text = body as string
@@ -167,13 +170,21 @@ export const drf = fp(
       }
     })
     scope.addContentTypeParser('*', (request, _payload, done) => {
+      const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers
+      if (length === '0' && encoding === undefined) return done(null, {})
       const type = JSON.stringify(request.headers['content-type'] ?? '')
       done(new DrfError(415, detail(`Unsupported media type ${type} in request.`)))
+    })
+    // The reader of multipart bodies counts fields, not bytes: the length is looked at before it begins.
+    scope.addHook('preParsing', async (request) => {
+      if (!/^multipart\//i.test(request.headers['content-type'] ?? '')) return
+      const length = Number(request.headers['content-length'] ?? Number.NaN)
+      if (!(length <= bodyLimit)) throw tooLarge
     })
     scope.addHook('preValidation', async (request) => {
       if (request.body === undefined) request.body = {}
       // Of a field that occurs twice in a form, Django takes the last.
-      const isForm = !request.headers['content-type']?.startsWith('application/json')
+      const isForm = !/^application\/json\b/i.test(request.headers['content-type'] ?? '')
       if (!isForm || typeof request.body !== 'object' || request.body === null) return
       request.body = Object.fromEntries(
         Object.entries(request.body).map(([name, value]) => [name, Array.isArray(value) ? value.at(-1) : value])
@@ -185,6 +196,12 @@ export const drf = fp(
         request.log.info({ code: error.code, because: error.because }, 'refused')
         if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
         return answer(request, reply, translate(error))
+      }
+      const isMultipart = /^multipart\//i.test(request.headers['content-type'] ?? '')
+      if (error.statusCode === 413) return answer(request, reply, tooLarge)
+      // What the reader of multipart bodies throws has no status; it throws before there is a body.
+      if (isMultipart && request.body == null) {
+        return answer(request, reply, new DrfError(400, detail('Multipart form parse error - the body is malformed')))
       }
       if ((error.statusCode ?? 500) < 500) return answer(request, reply, translate(new Refusal('request_malformed')))
       throw error

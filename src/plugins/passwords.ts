@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { isOwnPassword, parseLegacyPassword } from '../domain/legacy-password.js'
 import { normalizePassword } from '../domain/password-policy.js'
+import { Refusal } from '../domain/refusal.js'
 import type { PasswordHasher } from '../flows/flow.js'
 import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
 
@@ -50,7 +51,14 @@ export const passwords = fp<PasswordsOptions>(
         return await verifyNothing(password)
       }
       legacyQueue ??= new HashQueue({ ...options, concurrency: options.legacyConcurrency })
-      return (await legacyQueue.run({ kind: 'verify-legacy', password, check })) as boolean
+      try {
+        return (await legacyQueue.run({ kind: 'verify-legacy', password, check })) as boolean
+      } catch (error) {
+        if (error instanceof Refusal) throw error
+        // A string that the library cannot read is a password that nobody has: an error would tell that there is one.
+        app.log.warn({ scheme, error: (error as Error).message }, 'a stored password could not be checked')
+        return await verifyNothing(password)
+      }
     }
     const verify = (stored: string, password: string) =>
       isOwnPassword(stored)

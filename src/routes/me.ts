@@ -8,6 +8,9 @@ import { noContent, toUser } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
+  // By a sign-in: a key that leaked must not rename its owner, sign them out or take their account from them.
+  const signedIn = app.authenticators.order.filter((name) => name !== 'token')
+  const changing = signedIn.length === 0 ? {} : { authenticators: signedIn }
   // A token that is limited to scopes may read who it is where it has this one, and change nothing.
   const readable = { requirement: allow.any(allow.authenticated(), allow.scope('profile')) }
 
@@ -56,6 +59,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.patch(
     '/me',
     {
+      config: changing,
       schema: {
         operationId: 'changeProfile',
         summary: 'Change the own username or email',
@@ -64,8 +68,10 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
-    async ({ principal, body }) => {
+    async (request) => {
+      const { principal, body } = request
       const { current_password: currentPassword, ...names } = body
+      if (currentPassword !== undefined) await app.rateLimits.signIn(request)
       const changes = currentPassword === undefined ? names : { ...names, currentPassword }
       return { user: toUser(await flows.changeProfile(principal.accountId, changes)) }
     }
@@ -74,6 +80,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete(
     '/me',
     {
+      config: changing,
       schema: {
         operationId: 'deleteAccount',
         summary: 'Delete the own account',
@@ -82,7 +89,9 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
-    async ({ principal, body }, reply) => {
+    async (request, reply) => {
+      const { principal, body } = request
+      await app.rateLimits.signIn(request)
       await flows.deleteAccount(principal.accountId, body.current_password)
       return noContent(reply)
     }
@@ -91,6 +100,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/me/password',
     {
+      config: changing,
       schema: {
         operationId: 'changePassword',
         summary: 'Change the password, and end all other sessions',
@@ -99,7 +109,9 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 413, 415, 503) }
       }
     },
-    async ({ principal, body }, reply) => {
+    async (request, reply) => {
+      const { principal, body } = request
+      await app.rateLimits.signIn(request)
       await flows.changePassword(principal, body.current_password, body.new_password)
       return noContent(reply)
     }
@@ -131,6 +143,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete(
     '/sessions/:id',
     {
+      config: changing,
       schema: {
         operationId: 'endSession',
         summary: 'Sign one device out',
@@ -149,7 +162,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
 /** Depends on the guard: mounted in a scope without one, the service does not boot. */
 export const meRoutes = fp(routes, {
   name: 'routes/me',
-  dependencies: ['flows', 'guard'],
+  dependencies: ['flows', 'guard', 'rate-limits'],
   encapsulate: true,
   fastify: '5.x'
 })

@@ -106,7 +106,10 @@ export const RoleResponse = closed({ role: Role }, { title: 'RoleResponse' })
 export const RoleList = closed({ roles: Type.Array(Role) }, { title: 'RoleList' })
 export const RoleParams = closed({ name: RoleName })
 export const RoleChange = closed(
-  { description: Type.Optional(Type.String({ maxLength: 200 })), permissions: Permissions },
+  {
+    description: Type.Optional(Type.String({ maxLength: 200, pattern: printable.replace('+', '*') })),
+    permissions: Permissions
+  },
   { title: 'RoleChange' }
 )
 

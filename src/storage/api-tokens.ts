@@ -84,22 +84,27 @@ export async function insert(db: Db, token: NewApiToken): Promise<void> {
   await db.insertInto('api_token').values(values(token)).execute()
 }
 
-/** The account's authtoken: the one that it has, or this new one. Of two who ask at once both get the same. */
-export async function insertAuthtoken(db: Db, token: NewApiToken): Promise<ApiToken & { readonly digest: Buffer }> {
-  const row = await db
-    .insertInto('api_token')
-    .values(values(token))
-    .onConflict((conflict) =>
-      conflict
-        .columns(['account_id', 'name'])
-        // In the statement itself: with a parameter the index is found only until the plan becomes a generic one.
-        .where(sql<boolean>`kind = 'authtoken'`)
-        // Writes nothing new; without it the row that is there would not be returned.
-        .doUpdateSet({ name: (eb) => eb.ref('api_token.name') })
-    )
-    .returning([...columns, 'digest'])
-    .executeTakeFirstOrThrow()
-  return { ...toApiToken(row), digest: row.digest }
+/**
+ * The account's authtoken: the one that it has, or this new one. Of two who ask at once both get the same. Undefined where
+ * the account is not there any more.
+ */
+export async function insertAuthtoken(
+  db: Db,
+  token: NewApiToken
+): Promise<(ApiToken & { readonly digest: Buffer }) | undefined> {
+  const { rows } = await sql<ApiTokenRow & { digest: Buffer }>`
+    insert into api_token (id, digest, account_id, kind, name, hint, scopes, created_at, expires_at)
+    select ${token.id}::uuid, ${token.digest}::bytea, a.id, 'authtoken', ${token.name}, ${token.hint},
+      ${[...token.scopes]}::text[], ${token.createdAt}::timestamptz, ${token.expiresAt}::timestamptz
+    from account as a
+    where a.id = ${token.accountId}
+    for key share
+    -- The condition stands here in full: with a parameter the index is found only until the plan becomes a generic one.
+    -- What is set writes nothing new; without it the row that is there would not be returned.
+    on conflict (account_id, name) where kind = 'authtoken' do update set name = api_token.name
+    returning id, account_id, kind, name, hint, scopes, created_at, expires_at, last_used_at, digest`.execute(db)
+  const row = rows[0]
+  return row && { ...toApiToken(row), digest: row.digest }
 }
 
 /** Gives a token another key. */

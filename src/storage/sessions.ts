@@ -231,22 +231,35 @@ export async function endAll(db: Db | Trx, accountId: string, ending: Ending): P
   return rows.length
 }
 
-/** Ends all sessions of an account but one, whose access tokens stay good; the number of those that were alive. */
-export async function endOthers(
+/**
+ * Ends what an account's old password was good for: its sessions, and the keys that Django's clients get for a password.
+ * The session or the key that is in use stays, with its access tokens. One statement: all rows are locked before the
+ * writers of revocations are, as everywhere, so that nobody waits for each other.
+ */
+export async function endForNewPassword(
   db: Db | Trx,
   accountId: string,
-  keptId: string | null,
+  kept: { readonly sessionId: string | null; readonly tokenId: string | null },
   ending: Ending
-): Promise<number> {
-  const { rows } = await sql`
+): Promise<void> {
+  await sql`
     with ended as (
       update session
       set ended_at = ${ending.at}, ended_because = ${ending.because}
-      where account_id = ${accountId} and ended_at is null and id is distinct from ${keptId}::uuid
+      where account_id = ${accountId} and ended_at is null and id is distinct from ${kept.sessionId}::uuid
       returning id
-    ), ${noteEnded(ending)}
-    select id from ended`.execute(db)
-  return rows.length
+    ), removed as (
+      delete from api_token
+      where account_id = ${accountId}
+        and kind in ('authtoken', 'knox')
+        and id::text is distinct from ${kept.tokenId}
+      returning id
+    ), noted as (
+      insert into revocation (kind, subject, because, created_at, expires_at)
+      select kind, id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
+      from (select 'session' as kind, id from ended union all select 'api_token', id from removed) as over
+    )
+    select (select count(*) from ended) + (select count(*) from removed)`.execute(db)
 }
 
 /** Moves the idle end of a session that is in use, never past its absolute end. */

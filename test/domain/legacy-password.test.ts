@@ -85,7 +85,11 @@ t.test('no string is taken that a password could match by chance, or that is dam
 t.test('what one sign-in may cost has bounds', async (t) => {
   const costs: Array<[string, string, RegExp | null]> = [
     ['pbkdf2_sha256', of('pbkdf2_sha256', 1).replace('$1000$', '$5000000$'), null],
-    ['pbkdf2_sha256', of('pbkdf2_sha256', 1).replace('$1000$', '$5000001$'), /5000001 iterations: one sign-in/],
+    [
+      'pbkdf2_sha256',
+      of('pbkdf2_sha256', 1).replace('$1000$', '$5000001$'),
+      /5000001 iterations for 32 bytes: one sign-in/
+    ],
     ['pbkdf2_sha256', of('pbkdf2_sha256', 1).replace('$1000$', '$999$'), /999 iterations are no protection/],
     ['pbkdf2_sha256', of('pbkdf2_sha256', 1).replace('$1000$', '$99999999999$'), /not the form/],
     ['pbkdf2-sha512', of('pbkdf2-sha512').replace('i=2000', 'i=9999999'), /iterations/],
@@ -103,6 +107,18 @@ t.test('what one sign-in may cost has bounds', async (t) => {
     ['argon2id', of('argon2id').replace('m=102400', 'm=262145'), /m=262145/],
     ['argon2id', of('argon2id').replace('t=2', 't=11'), /t=11/],
     ['argon2id', of('argon2id').replace('p=8', 'p=255'), /p=255/],
+    // Each block of a longer key costs all iterations again.
+    [
+      'pbkdf2-sha1',
+      `$pbkdf2-sha1$i=1000000,l=128$${Buffer.alloc(16, 1).toString('base64')}$${Buffer.alloc(128, 1).toString('base64')}`,
+      /1000000 iterations for 128 bytes/
+    ],
+    // What the libraries refuse to compute is not taken, or each sign-in would be an error.
+    ['scrypt', of('scrypt').replace('16384', '65536').replace('$8$1$', '$1$1$'), /not the form/],
+    ['firebase-scrypt', of('firebase-scrypt').replace('ln=14,r=8', 'ln=16,r=1'), /not the form/],
+    ['argon2id', '$argon2id$v=19$m=8,t=1,p=16$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA', /not the form/],
+    ['argon2id', '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbH_$AAAAAAAAAAAAAAAAAAAAAA', /not the form/],
+    ['argon2id', '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAB', /not the form/],
     ['argon2id', '$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA', /m=4194304/]
   ]
   for (const [scheme, stored, because] of costs) {

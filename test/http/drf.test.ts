@@ -449,3 +449,102 @@ t.test('what is not served is not there: tokens that slide, mail, social sign-in
     t.equal((await w.post(path, {})).statusCode, 404, path)
   }
 })
+
+t.test('a new password ends the keys that the old one was good for, but for the one in use', async (t) => {
+  const w = await django(false)(t)
+  const { id } = await w.app.flows.createAccount(ada)
+  const basic = { authorization: `Basic ${btoa(`ada:${goodPassword}`)}` }
+  const knox = async () =>
+    (await w.app.inject({ method: 'POST', url: '/api/auth/login/', headers: basic })).json().token as string
+  const { token } = (await w.post('/api-token-auth/', ada)).json()
+  const [stolen, used] = [await knox(), await knox()]
+  const personal = (await w.app.flows.createApiToken(id, { name: 'script' })).key
+  const asks = async (key: string) => {
+    const headers = { authorization: `Token ${key}` }
+    const answers = [
+      await w.app.inject({ url: '/auth/users/me/', headers }),
+      await w.app.inject({ url: '/v1/me', headers })
+    ]
+    return answers.map(({ statusCode }) => statusCode)
+  }
+  for (const key of [token, stolen, used, personal]) t.same(await asks(key), [200, 200])
+
+  const change = { current_password: goodPassword, new_password: 'another fine secret' }
+  const headers = { authorization: `Token ${used}` }
+  const changed = await w.app.inject({ method: 'POST', url: '/auth/users/set_password/', headers, payload: change })
+  t.equal(changed.statusCode, 204)
+  await w.app.revocations.read()
+  for (const key of [token, stolen]) t.same(await asks(key), [401, 401])
+  for (const key of [used, personal]) t.same(await asks(key), [200, 200])
+  const again = await w.post('/api-token-auth/', { ...ada, password: 'another fine secret' })
+  t.not(again.json().token, token, 'and the old key is not told again')
+})
+
+t.test('a key makes itself no successor by way of knox', async (t) => {
+  const w = await django(false)(t)
+  await w.app.flows.createAccount(ada)
+  const { token } = (await w.post('/api-token-auth/', ada)).json()
+  const headers = { authorization: `Token ${token}` }
+  t.equal((await w.app.inject({ method: 'POST', url: '/api/auth/login/', headers })).statusCode, 401)
+})
+
+t.test('a password is no longer than a sign-in reads, and guesses with a stolen key are counted', async (t) => {
+  const w = await world(t, (options) => ({
+    ...options,
+    rateLimits: { ...options.rateLimits, signIn: { max: 3, window: 60_000 } }
+  }))
+  await w.app.flows.createAccount(ada)
+  const long = await w.post('/api/register/', { username: 'long', password: 'x'.repeat(1025) })
+  t.equal(long.body, '{"password":["Ensure this field has no more than 1024 characters."]}')
+
+  const { token } = (await w.post('/api-token-auth/', ada)).json()
+  const guess = (current_password: string) =>
+    w.app.inject({
+      method: 'DELETE',
+      url: '/auth/users/me/',
+      headers: { authorization: `Token ${token}` },
+      payload: { current_password }
+    })
+  t.equal((await guess('one')).statusCode, 400)
+  t.equal((await guess('two')).statusCode, 400)
+  t.equal((await guess(goodPassword)).statusCode, 429, 'also the right one')
+})
+
+t.test('bodies that are damaged, too large or of no length are the client’s fault', async (t) => {
+  const w = await django(false)(t)
+  const send = (type: string, payload: string | Buffer, more: Record<string, string> = {}) =>
+    w.app.inject({ method: 'POST', url: '/api/token/', headers: { 'content-type': type, ...more }, payload })
+  const part = (value: string) => `--b\r\ncontent-disposition: form-data; name="username"\r\n\r\n${value}\r\n`
+  for (const [type, payload] of [
+    ['multipart/form-data', part('ada')],
+    ['multipart/form-data; boundary=b', '--b\r\ncontent-disposition: form-da'],
+    ['multipart/form-data; boundary=b', part('ada')],
+    ['multipart/form-data; boundary=b', 'garbage'],
+    [`multipart/form-data; boundary=${'b'.repeat(200)}`, part('ada')]
+  ] as const) {
+    const response = await send(type, payload)
+    t.equal(response.statusCode, 400, response.body)
+    t.match(response.headers['content-type'], /^application\/json$/)
+  }
+  t.equal((await send('multipart/form-data; boundary=b', `${part('x'.repeat(20_000))}--b--`)).statusCode, 413)
+  t.equal((await send('application/json', JSON.stringify({ username: 'x'.repeat(20_000) }))).statusCode, 413)
+  t.equal((await send('text/plain', '')).statusCode, 400, 'nothing is read as nothing, whatever it is called')
+  const twice = await send(
+    'APPLICATION/JSON',
+    JSON.stringify({ username: ['x', 'ada'], password: ['y', goodPassword] })
+  )
+  t.same(twice.json(), { username: ['Not a valid string.'], password: ['Not a valid string.'] })
+})
+
+t.test('a foreign header keeps nobody from registering', async (t) => {
+  const w = await django(false)(t)
+  for (const [at, authorization] of ['Basic abc', 'Digest x', 'bearer x', 'Bearer x'].entries()) {
+    const registered = await w.app.inject({
+      method: 'POST',
+      url: '/api/register/',
+      headers: { authorization },
+      payload: { username: `user${at}`, password: goodPassword }
+    })
+    t.equal(registered.statusCode, 201, authorization)
+  }
+})

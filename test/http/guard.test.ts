@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { allow, buildApp, defineAuthenticator, guard } from '../../src/index.js'
+import { allow, buildApp, defineAuthenticator, guard, principal } from '../../src/index.js'
 import type { Authenticator } from '../../src/plugins/authenticators.js'
 import { freshDatabase } from '../support/postgres.js'
 import { type Embed, testOptions, world } from '../support/world.js'
@@ -159,4 +159,30 @@ t.test('what one person is told is for nobody’s cache', async (t) => {
   for (const token of [access_token, 'garbage', undefined]) {
     t.equal((await w.get('/probe', token)).headers['cache-control'], 'no-store')
   }
+})
+
+t.test('whom another system vouches for and this one does not know has no account to read or to change', async (t) => {
+  const stranger: Authenticator = {
+    name: 'mine',
+    authenticate: (request) =>
+      request.headers['x-mine'] === undefined ? null : principal({ accountId: 'ext:1', authenticator: 'mine' })
+  }
+  const w = await world(t, (options) => ({
+    ...options,
+    authenticators: { order: ['token', 'mine'], custom: [stranger] }
+  }))
+  const id = '00000000-0000-4000-8000-000000000001'
+  const ask = async (method: 'GET' | 'PATCH' | 'DELETE' | 'POST', url: string, payload?: object) => {
+    const headers = { 'x-mine': '1' }
+    const response = await w.app.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) })
+    return response.statusCode
+  }
+  t.equal(await ask('GET', '/v1/me'), 200)
+  t.equal(await ask('GET', '/v1/sessions'), 200)
+  t.equal(await ask('GET', '/v1/tokens'), 200)
+  t.equal(await ask('GET', '/v1/me/profile'), 404)
+  t.equal(await ask('DELETE', `/v1/sessions/${id}`), 404)
+  t.equal(await ask('PATCH', '/v1/me', { username: 'another' }), 404)
+  t.equal(await ask('DELETE', '/v1/me', { current_password: 'x' }), 404)
+  t.equal(await ask('POST', '/v1/me/password', { current_password: 'x', new_password: 'y' }), 404)
 })

@@ -21,7 +21,8 @@ const routes: FastifyPluginAsync<DrfKnoxOptions> = async (app, { lifetime, limit
   addEndpoint(app, {
     url: '/api/auth/login/',
     name: 'Login',
-    access: { requirement: somebody, authenticators: ['drf-basic', 'drf-token', 'drf-bearer', 'drf-session'] },
+    // By a password or a sign-in: a key that leaked must not make itself successors.
+    access: { requirement: somebody, authenticators: ['drf-basic', 'drf-bearer'] },
     methods: {
       async POST({ principal }) {
         try {

@@ -13,7 +13,7 @@ import { judgeEmail } from '../../domain/identity.js'
 import { Refusal } from '../../domain/refusal.js'
 import { allow } from '../../domain/requirement.js'
 import type { Account } from '../../storage/accounts.js'
-import { type Access, type Answer, addEndpoint, noContent, ok, text } from './endpoint.js'
+import { type Access, type Answer, addEndpoint, noContent, ok, open, text } from './endpoint.js'
 
 export interface DrfUsersOptions {
   /** Who is asked in which order, first for the challenge (DEFAULT_AUTHENTICATION_CLASSES). */
@@ -38,7 +38,6 @@ const userFields = {
 const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators, passwordMinLength }) => {
   const { flows } = app
   const own: Access = { requirement: allow.authenticated(), authenticators }
-  const everybody: Access = { requirement: allow.allowAny(), authenticators }
 
   const toUser = (account: Account) => ({
     email: account.email ?? '',
@@ -85,7 +84,8 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     name: 'User List',
     fields: { email: userFields.email, username: text('Username'), password: text('Password') },
     access: own,
-    accessOf: { POST: everybody },
+    // Whoever registers is not asked for a credential: an old one in a header keeps nobody out.
+    accessOf: { POST: open },
     methods: {
       GET: async ({ principal }) => ok([toUser(await flows.readProfile(principal.accountId))]),
       async POST(request): Promise<Answer> {
@@ -101,7 +101,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     url: '/api/register/',
     name: 'Register',
     fields: { username: text('Username'), password: text('Password'), email: { ...userFields.email } },
-    access: everybody,
+    access: open,
     methods: {
       async POST(request): Promise<Answer> {
         const made = await create(request)
@@ -113,7 +113,8 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     }
   })
 
-  async function change({ principal, body }: FastifyRequest): Promise<Answer> {
+  async function change(request: FastifyRequest): Promise<Answer> {
+    const { principal, body } = request
     const read = readFields(body, {
       email: { required: false, allowBlank: true, maxLength: 254 },
       current_password: { required: false, trim: false }
@@ -125,6 +126,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     // A new address is where a lost password is sent: djoser changes it for whoever holds a token, and here the
     // password is asked for.
     if (read.current_password === undefined) throw invalid({ current_password: ['This field is required.'] })
+    await app.rateLimits.signIn(request)
     try {
       const changes = { email: read.email || null, currentPassword: read.current_password }
       return ok(toUser(await flows.changeProfile(principal.accountId, changes)))
@@ -133,8 +135,10 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     }
   }
 
-  async function remove({ principal, body }: FastifyRequest): Promise<Answer> {
+  async function remove(request: FastifyRequest): Promise<Answer> {
+    const { principal, body } = request
     const read = readFields(body, { current_password: { trim: false } })
+    await app.rateLimits.signIn(request)
     try {
       await flows.deleteAccount(principal.accountId, read.current_password!)
     } catch (error) {
@@ -176,8 +180,10 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     fields: { new_password: text('New password'), current_password: text('Current password') },
     access: own,
     methods: {
-      async POST({ principal, body }) {
+      async POST(request) {
+        const { principal, body } = request
         const read = readFields(body, { new_password: {}, current_password: {} })
+        await app.rateLimits.signIn(request)
         try {
           await flows.changePassword(principal, read.current_password!, read.new_password!)
         } catch (error) {
@@ -194,8 +200,10 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     fields: { current_password: text('Current password'), new_username: text('Username') },
     access: own,
     methods: {
-      async POST({ principal, body }) {
+      async POST(request) {
+        const { principal, body } = request
         const read = readFields(body, { current_password: {}, new_username: username })
+        await app.rateLimits.signIn(request)
         try {
           await flows.confirmOwnPassword(principal.accountId, read.current_password!)
           await flows.changeProfile(principal.accountId, { username: read.new_username! })
