@@ -68,6 +68,12 @@ const maxRemembered = 10_000
 /** What a key is remembered by: never the key itself. */
 const digest = (kind: string, secret: string) => createHash('sha256').update(kind).update(secret).digest('base64')
 
+/** What a handler adds to the sets of its principal must not be remembered for the next request. */
+function copyOf(principal: Principal): Principal {
+  const { scopes, roles, permissions } = principal
+  return { ...principal, scopes: new Set(scopes), roles: new Set(roles), permissions: new Set(permissions) }
+}
+
 /** Session cookie, API token, access token, password, and those of one's own, by name. */
 export const authenticators = fp<AuthenticatorsOptions>(
   async (app, { order, custom, clock }) => {
@@ -88,7 +94,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
           performance.now() - readAt < principalMaxAge &&
           (principal.expiresAt === null || principal.expiresAt > clock()) &&
           revocations.find(principal) === undefined
-        if (isGood) return principal
+        if (isGood) return copyOf(principal)
         remembered.delete(key)
       }
       const readAt = performance.now()
@@ -98,7 +104,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
         remembered.delete(oldest!)
       }
       remembered.set(key, { principal, readAt })
-      return principal
+      return copyOf(principal)
     }
 
     const session = defineAuthenticator({

@@ -34,7 +34,7 @@ const pageSize = 5_000
  */
 export const revocations = fp<RevocationsOptions>(
   async (app, { databaseUrl, pollInterval, clock }) => {
-    const held = new RevocationSet()
+    let held = new RevocationSet()
     let readAt = Number.NEGATIVE_INFINITY
     let current: Promise<void> | undefined
     let next: Promise<void> | undefined
@@ -44,7 +44,11 @@ export const revocations = fp<RevocationsOptions>(
       for (;;) {
         const page = await storage.listAfter(app.db, held.cursor, clock(), pageSize)
         for (const entry of page) held.add(entry)
-        if (page.length < pageSize) break
+        if (page.length === pageSize) continue
+        // A database that lost its last commits (a failover, a restored backup) gives their ids again, and this cursor
+        // would pass by what is written under them.
+        if (page.length > 0 || (await storage.lastId(app.db)) >= held.cursor) break
+        held = new RevocationSet()
       }
       held.prune(clock())
       readAt = startedAt

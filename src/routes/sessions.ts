@@ -56,7 +56,11 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       }
       if (transport === 'cookie') app.assertSameSite(request)
       await app.rateLimits.signIn(request)
-      return answer(reply, await flows.login(credentials, transport, toClient(request)), session)
+      const issued = await flows.login(credentials, transport, toClient(request))
+      // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
+      const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
+      if (isLeftOver) sessionCookie.clear(reply)
+      return answer(reply, issued, session)
     }
   )
 

@@ -46,6 +46,15 @@ export async function listAfter(db: Db, cursor: number, now: Date, limit: number
   }))
 }
 
+/** The id of the last entry; 0 where there is none. */
+export async function lastId(db: Db): Promise<number> {
+  const { max } = await db
+    .selectFrom('revocation')
+    .select((eb) => eb.fn.max('id').as('max'))
+    .executeTakeFirstOrThrow()
+  return Number(max ?? 0)
+}
+
 /** Whether something that was issued at a revision has been ended since, asked of the database itself. */
 export async function endedSince(
   db: Db,

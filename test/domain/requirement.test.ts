@@ -81,6 +81,12 @@ const cases: Array<[string, Requirement, Principal | null, Verdict, Partial<Fact
     { ok: false, because: 'step_up', acrValues: 'aal1' }
   ],
   [
+    'nor is it contained in any',
+    allow.acr('urn:gold'),
+    { ...ada, acr: 'aal3' },
+    { ok: false, because: 'step_up', acrValues: 'urn:gold' }
+  ],
+  [
     'a class that is not reached is asked for',
     allow.acr('aal2'),
     ada,

@@ -434,6 +434,11 @@ async function cast(w: World): Promise<Kind[]> {
       carries: { session: full, token: { ...full, ...notSignedIn } }
     },
     {
+      name: 'cookie and garbage bearer',
+      headers: { ...proof, ...bearer('a.b.c'), cookie: one.cookie },
+      carries: { session: full, bearer: 'token_invalid' }
+    },
+    {
       name: 'bearer and partner',
       headers: { ...bearer(one.bearer), 'x-partner': bob.username },
       carries: { bearer: full, partner: { ...nobodySpecial, ...notSignedIn } }

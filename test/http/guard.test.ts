@@ -150,6 +150,22 @@ t.test('nobody is asked for by name where nobody has to be: request.principal is
   t.match((await w.get('/greeting', 'garbage')).json(), { code: 'token_invalid' }, 'a bad credential is never nobody')
 })
 
+t.test('what a handler does to its principal is of that request alone', async (t) => {
+  const w = await world(t, undefined, async (app) => {
+    await app.register(guard)
+    app.get('/probe', async ({ principal }) => {
+      const seen = [...principal.roles, ...principal.permissions, ...principal.scopes]
+      for (const set of [principal.roles, principal.permissions, principal.scopes]) (set as Set<string>).add('admin')
+      return seen
+    })
+  })
+  const { user } = await w.login(await w.account())
+  const { key } = await w.app.flows.createApiToken(user.id, { name: 'x' })
+  for (let time = 0; time < 3; time++) {
+    t.same((await w.app.inject({ url: '/probe', headers: { authorization: `Token ${key}` } })).json(), [])
+  }
+})
+
 t.test('what one person is told is for nobody’s cache', async (t) => {
   const w = await world(t, undefined, async (app) => {
     await app.register(guard)

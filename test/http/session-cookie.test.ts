@@ -74,6 +74,23 @@ t.test('nobody gets it who did not ask, and only with the cookie of the refresh 
   t.equal(foreign.headers['set-cookie'], undefined)
 })
 
+t.test('a browser that signs in without it loses the one of before, which would speak for somebody else', async (t) => {
+  const w = await world(t)
+  const [one, username] = [await browser(w), await w.account()]
+  const body = { username, password: goodPassword }
+  const jar = { cookie: one.jar }
+  const next = await w.post('/v1/login', { ...body, refresh_transport: 'cookie' }, { ...fromOwnPage, ...jar })
+  t.match(cookieOf(next), { value: '', maxAge: 0 })
+  const failed = await w.post(
+    '/v1/login',
+    { username, password: 'x', refresh_transport: 'cookie' },
+    { ...fromOwnPage, ...jar }
+  )
+  t.equal(failed.headers['set-cookie'], undefined, 'but not by a sign-in that failed')
+  const inBody = await w.post('/v1/login', body, { ...fromOwnPage, ...jar })
+  t.equal(inBody.headers['set-cookie'], undefined, 'nor by one that is not the browser’s')
+})
+
 t.test('it speaks for its session, and every sign-in has a new one', async (t) => {
   const w = await world(t)
   const one = await browser(w)
