@@ -1,6 +1,6 @@
 // Compiles src and db into dist and lays the files that are not code beside it.
 import { spawnSync } from 'node:child_process'
-import { cpSync } from 'node:fs'
+import { chmodSync, cpSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -10,3 +10,5 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
 if (status !== 0) process.exit(status ?? 1)
 cpSync(`${root}/db/migrations`, `${root}/dist/db/migrations`, { recursive: true })
 cpSync(`${root}/src/assets`, `${root}/dist/src/assets`, { recursive: true })
+// npx runs it as a program.
+chmodSync(`${root}/dist/src/cli/main.js`, 0o755)

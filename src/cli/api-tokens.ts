@@ -43,7 +43,7 @@ export const apiTokenCommands: Record<string, Command> = {
   'token authtoken': {
     usage: 'token authtoken <username, email or id> [--reset]',
     summary:
-      "Print the account's authtoken, the one that POST /api/api-token-auth/ answers with; made where there is none.",
+      "Print the account's authtoken, the one that POST /api-token-auth/ answers with; made where there is none.",
     options: { reset: { type: 'boolean', help: 'Remove the one that is there first.' } },
     async run(call) {
       const user = one(call, 'user')

@@ -97,7 +97,7 @@ const guardRequest: preParsingHookHandler = async function (this: FastifyInstanc
     const fresh = inquiry.fresh && (await this.flows.isFresh(principal))
     verdict = judge(requirement, { ...facts, checks, fresh })
   }
-  if (!verdict.ok) throw refusalOf(verdict)
+  if (!verdict.ok) throw refusalOf(verdict, principal)
 }
 
 /**
@@ -136,11 +136,13 @@ async function authenticate(
   return null
 }
 
+const limited = 'The token is limited to its scopes. This operation asks for a credential that is not, or for more.'
+
 function twoCredentials(because: string): Refusal {
   return new Refusal('request_malformed', { because, detail: 'Send one credential: the request carries two.' })
 }
 
-function refusalOf(verdict: Exclude<Verdict, { ok: true }>): Refusal {
+function refusalOf(verdict: Exclude<Verdict, { ok: true }>, principal: Principal | null): Refusal {
   switch (verdict.because) {
     case 'anonymous':
       return new Refusal('authentication_required', { because: 'none' })
@@ -163,6 +165,7 @@ function refusalOf(verdict: Exclude<Verdict, { ok: true }>): Refusal {
     case 'denied':
       return new Refusal('permission_denied', {
         because: 'the requirement is not met',
+        ...(principal !== null && principal.scopes.size > 0 ? { detail: limited } : {}),
         challenge: { error: 'insufficient_scope' }
       })
   }

@@ -1,10 +1,17 @@
+import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { emptyDatabase } from '../support/postgres.js'
-import { keyturn, scratchFolder, startService } from '../support/service.js'
+import { keyturn, main, scratchFolder, startService } from '../support/service.js'
 import { terminal } from '../support/terminal.js'
 import { goodPassword } from '../support/world.js'
+
+t.test('what is built is a program that npx can run', async (t) => {
+  const { stdout } = await promisify(execFile)(main, ['--version'])
+  t.match(stdout, /^\d+\.\d+\.\d+\n$/)
+})
 
 t.test('migrations are planned, applied once and told', async (t) => {
   const { url } = await emptyDatabase(t)

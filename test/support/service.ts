@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { contractFault } from './contract.js'
 
-const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+export const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
 type Environment = Record<string, string>
 
