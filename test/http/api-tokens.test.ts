@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import { sql } from 'kysely'
 import t from 'tap'
 import { countingLink } from '../support/query-count.js'
 import { goodPassword, issuer, type Tokens, type World, world } from '../support/world.js'
@@ -321,6 +323,31 @@ t.test('a key costs one read at its first use and none after, and garbage costs 
   }
   t.equal(await cost(`Bearer ${ada.access_token}`, 200), 0, 'an access token costs none at all')
   t.equal(await cost(`Token ${'0'.repeat(40)}`, 401), 1, 'only what could be a key is looked up')
+})
+
+t.test('of keys without number ten thousand are remembered, and the oldest is forgotten first', async (t) => {
+  const w = await world(t)
+  const { user } = await w.login(await w.account())
+  const keys = Array.from({ length: 10_001 }, (_, n) => n.toString(16).padStart(40, '0'))
+  const digests = keys.map((key) => createHash('sha256').update(key).digest())
+  await sql`
+    insert into api_token (id, digest, account_id, kind, name, hint, created_at, last_used_at)
+    select gen_random_uuid(), digest, ${user.id}, 'personal', 'x', '0000', ${w.now()}, ${w.now()}
+    from unnest(${digests}::bytea[]) as digest`.execute(w.app.db)
+  const link = await countingLink(t, w.url)
+  const app = await w.replica((options) => ({ ...options, database: { ...options.database, url: link.url } }))
+  await app.revocations.read()
+  const token = app.authenticators.byName('token')
+  const use = async (key: string) => {
+    const before = link.statements()
+    await token.authenticate({} as FastifyRequest, { scheme: 'token', credentials: key, text: '' })
+    return link.statements() - before
+  }
+  await use(keys[0]!)
+  for (let at = 1; at < keys.length; at += 100) await Promise.all(keys.slice(at, at + 100).map(use))
+  t.equal(await use(keys[10_000]!), 0)
+  t.equal(await use(keys[5_000]!), 0)
+  t.equal(await use(keys[0]!), 1)
 })
 
 t.test('what a key speaks for dies with every kind of revocation, and comes back as it is', async (t) => {
