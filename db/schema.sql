@@ -87,7 +87,7 @@ create table revocation (
 );
 alter table revocation add constraint revocation_pkey PRIMARY KEY (id);
 alter table revocation add constraint revocation_check CHECK ((expires_at > created_at));
-alter table revocation add constraint revocation_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'account'::text, 'role'::text, 'api_token'::text])));
+alter table revocation add constraint revocation_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'account'::text, 'role'::text, 'token'::text, 'api_token'::text, 'all'::text, 'key'::text])));
 alter table revocation add constraint revocation_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 64)));
 CREATE INDEX revocation_expires_at_idx ON public.revocation USING btree (expires_at);
 CREATE OR REPLACE FUNCTION public.revocation_notify()
@@ -148,7 +148,7 @@ alter table session add constraint session_check CHECK ((rotated_at >= created_a
 alter table session add constraint session_check1 CHECK ((expires_at > created_at));
 alter table session add constraint session_check2 CHECK ((idle_expires_at <= expires_at));
 alter table session add constraint session_check3 CHECK (((ended_at IS NULL) = (ended_because IS NULL)));
-alter table session add constraint session_ended_because_check CHECK ((ended_because = ANY (ARRAY['logout'::text, 'logout_all'::text, 'ended_by_owner'::text, 'ended_by_admin'::text, 'password_changed'::text, 'refresh_reused'::text, 'account_disabled'::text])));
+alter table session add constraint session_ended_because_check CHECK ((ended_because = ANY (ARRAY['logout'::text, 'logout_all'::text, 'ended_by_owner'::text, 'ended_by_admin'::text, 'password_changed'::text, 'refresh_reused'::text, 'account_disabled'::text, 'session_limit'::text, 'revoked_by_client'::text])));
 alter table session add constraint session_generation_check CHECK (((generation >= 0) AND (generation <= '4294967295'::bigint)));
 alter table session add constraint session_transport_check CHECK ((transport = ANY (ARRAY['body'::text, 'cookie'::text])));
 alter table session add constraint session_user_agent_check CHECK ((length(user_agent) <= 256));

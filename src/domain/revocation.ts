@@ -1,13 +1,21 @@
 import type { Principal } from './principal.js'
 
-export type RevocationKind = 'session' | 'account' | 'role' | 'api_token'
+/**
+ * `session`, `token` (`jti` of an access token) and `api_token` end one thing for good. `account`, `role` and `all` end
+ * what was issued before them. `key` ends whatever a signing key has signed or will: it was compromised.
+ */
+export const revocationKinds = ['session', 'account', 'role', 'token', 'api_token', 'all', 'key'] as const
+export type RevocationKind = (typeof revocationKinds)[number]
+
+/** The subject of `all`. */
+export const everything = '*'
 
 /** An entry that ends what was issued before it. */
 export interface Revocation {
   /** In the order of commits; what carries this or a later number was issued with this in mind. */
   readonly id: number
   readonly kind: RevocationKind
-  /** The id of the session, account or API token, or the name of the role. */
+  /** The id of the session, account, token or key, the name of the role, or `everything`. */
   readonly subject: string
   readonly because: string
   /** When the last thing that it ends has expired by itself. */
@@ -17,7 +25,7 @@ export interface Revocation {
 /**
  * The revocations that still matter, for a judgement without a query.
  *
- * A session and an API token that were ended stay so. An account's and a role's entry end what was issued before them,
+ * A session and an API token that were ended stay so. An account's, a role's and everybody's entry end what was issued before them,
  * and that is told by numbers alone: an access token carries the last id that its issuer had read (`rev`), in the very
  * statement in which it read the account. No clock takes part, so clocks that disagree neither sign anybody out nor let
  * an old token live.
@@ -27,7 +35,10 @@ export class RevocationSet {
     session: new Map(),
     account: new Map(),
     role: new Map(),
-    api_token: new Map()
+    token: new Map(),
+    api_token: new Map(),
+    all: new Map(),
+    key: new Map()
   }
   #cursor = 0
 
@@ -62,13 +73,15 @@ export class RevocationSet {
 
   /** What ended a principal's credential, or undefined. */
   find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined {
-    const { session, account, role, api_token: apiToken } = this.#byKind
+    const { session, account, role, token, api_token: apiToken, all } = this.#byKind
     const ended =
       (who.sessionId === null ? undefined : session.get(who.sessionId)) ??
-      (who.tokenId === null ? undefined : apiToken.get(who.tokenId))
+      (who.tokenId === null ? undefined : (token.get(who.tokenId) ?? apiToken.get(who.tokenId)))
     if (ended !== undefined) return ended
     const changed = account.get(who.accountId)
     if (changed !== undefined && who.revision < changed.id) return changed
+    const anew = all.get(everything)
+    if (anew !== undefined && who.revision < anew.id) return anew
     if (role.size === 0) return undefined
     for (const name of who.roles) {
       const meant = role.get(name)

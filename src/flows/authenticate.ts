@@ -100,8 +100,7 @@ async function principalOfAccount(
  * alive, and neither its account nor one of its roles has changed since.
  */
 export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
-  const issued = { accountId: who.accountId, roles: [...who.roles], revision: who.revision }
-  const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, issued)])
+  const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, who)])
   return alive && !ended
 }
 

@@ -34,7 +34,7 @@ export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
     throw new Refusal('refresh_reused')
   }
   await sessions.extendIdle(db, found.session.id, later(now, settings.lifetimes.refreshIdle))
-  return issueTokens(tools, found, now)
+  return await issueTokens(tools, found, now)
 }
 
 export type RefreshState = 'alive' | 'unreadable' | 'unknown' | 'ended' | 'disabled' | 'expired' | 'rotated'
@@ -60,9 +60,9 @@ export async function inspectAccess(tools: Tools, claims: AccessTokenClaims): Pr
   if (found === undefined) return { state: 'unknown' }
   if (found.held.accountDisabled) return { state: 'disabled' }
   if (found.held.endedBecause === 'password_changed') return { state: 'password_changed' }
-  const issued = { accountId: claims.sub, roles: claims.roles, revision: claims.rev }
-  const isOver = whyOver(found.held, tools.clock()) !== null || (await revocations.endedSince(tools.db, issued))
-  return isOver ? { state: 'ended' } : { state: 'alive', principal: principalOf(claims) }
+  const principal = principalOf(claims)
+  const isOver = whyOver(found.held, tools.clock()) !== null || (await revocations.endedSince(tools.db, principal))
+  return isOver ? { state: 'ended' } : { state: 'alive', principal }
 }
 
 /** The id of an account as Django's clients know it: a number for those that came from there. */

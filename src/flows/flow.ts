@@ -26,7 +26,7 @@ export interface Tools {
   readonly clock: () => Date
   readonly entropy: (bytes: number) => Buffer
   readonly passwords: PasswordHasher
-  readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => SignedAccessToken
+  readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => Promise<SignedAccessToken>
   readonly formatRefreshToken: (content: RefreshTokenContent) => string
   readonly readRefreshToken: (text: string) => RefreshTokenContent | null
   readonly formatSessionCookie: (sessionId: string) => string

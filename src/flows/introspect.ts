@@ -1,4 +1,5 @@
 import { apiTokenDigest, isApiToken } from '../domain/api-token.js'
+import { principalOf } from '../domain/principal.js'
 import { whyOver } from '../domain/rotation.js'
 import { isUuid } from '../domain/uuid.js'
 import * as apiTokens from '../storage/api-tokens.js'
@@ -38,10 +39,9 @@ export async function introspect(tools: Tools, token: string): Promise<Introspec
 async function introspectAccessToken(tools: Tools, token: string): Promise<Introspection | undefined> {
   const claims = await tools.judgeAccessToken(token)
   if (claims === undefined || !isUuid(claims.sid)) return undefined
-  const issued = { accountId: claims.sub, roles: claims.roles, revision: claims.rev }
   const [found, ended] = await Promise.all([
     sessions.findHeld(tools.db, claims.sid),
-    revocations.endedSince(tools.db, issued)
+    revocations.endedSince(tools.db, principalOf(claims))
   ])
   if (ended || found === undefined || whyOver(found.held, tools.clock()) !== null) return undefined
   return {

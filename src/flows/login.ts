@@ -30,7 +30,7 @@ export async function login(
   const begun = await sessions.begin(tools.db, draftSession(tools, account.id, sitting, now), account.passwordHash)
   if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
   tools.log('login.succeeded', { account: account.id, session: begun.session.id })
-  return issueTokens(tools, begun, now)
+  return await issueTokens(tools, begun, now)
 }
 
 /** Begins a session for whoever runs the service, as short as its one access token. */
@@ -48,7 +48,7 @@ export async function mintToken(tools: Tools, accountId: string, lifetime: numbe
   const draft = draftSession(tools, accountId, sitting, now)
   const begun = account && (await sessions.begin(tools.db, draft, account.passwordHash))
   if (begun === undefined) throw new Refusal('account_disabled')
-  return issueTokens(tools, begun, now)
+  return await issueTokens(tools, begun, now)
 }
 
 interface Sitting extends Client {

@@ -24,7 +24,7 @@ export async function refresh(tools: Tools, text: string, transport: RefreshTran
   const now = tools.clock()
 
   const rotated = await sessions.rotate(db, presented, later(now, settings.lifetimes.refreshIdle), now)
-  if (rotated !== undefined) return issueTokens(tools, rotated, now)
+  if (rotated !== undefined) return await issueTokens(tools, rotated, now)
 
   const found = await sessions.findHeld(db, presented.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
@@ -35,7 +35,7 @@ export async function refresh(tools: Tools, text: string, transport: RefreshTran
   switch (verdict.kind) {
     case 'replay':
       tools.log('refresh.replayed', { ...who, late: verdict.late })
-      return issueTokens(tools, found, now)
+      return await issueTokens(tools, found, now)
     case 'refuse':
       throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
     case 'revoke':

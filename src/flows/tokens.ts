@@ -28,8 +28,12 @@ export interface IssuedTokens {
  * The tokens of a session at its present generation. What the refresh token is follows from the session alone, so a
  * replay gets the same; the access token is new each time, and what it says of the sign-in never changes.
  */
-export function issueTokens(tools: Tools, { session, account, grants }: LiveSession, now: Date): IssuedTokens {
-  const access = tools.signAccessToken(
+export async function issueTokens(
+  tools: Tools,
+  { session, account, grants }: LiveSession,
+  now: Date
+): Promise<IssuedTokens> {
+  const access = await tools.signAccessToken(
     {
       accountId: account.id,
       sessionId: session.id,

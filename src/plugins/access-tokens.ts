@@ -20,7 +20,7 @@ export type TokenVerdict =
   | { readonly ok: false; readonly because: TokenReason; readonly claim?: string; readonly claims?: unknown }
 
 export interface AccessTokens {
-  sign(subject: AccessTokenSubject, now: Date): SignedAccessToken
+  sign(subject: AccessTokenSubject, now: Date): Promise<SignedAccessToken>
   /** What is wrong with a token, or its claims. */
   judge(token: string): Promise<TokenVerdict>
   /** Who a token speaks for. Throws `token_expired` or `token_invalid`. No database is asked about a known key. */
@@ -71,7 +71,7 @@ export const accessTokens = fp<AccessTokensOptions>(
     }
 
     app.decorate('accessTokens', {
-      sign(subject, now) {
+      async sign(subject, now) {
         // 16 bytes are the id; four more decide how much shorter than the others this token lives.
         const bytes = randomBytes(20)
         const random = bytes.readUInt32BE(16) / 2 ** 32

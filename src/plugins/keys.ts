@@ -71,7 +71,8 @@ export const keys = fp<KeysOptions>(
         const privateKey = importPrivateKey(app.vault.open(key.sealedPrivateKey, key.kid))
         const engine = known ?? (await makeEngine({ kid: key.kid, algorithm, privateKey, publicJwk: key.publicJwk }))
         const { sealedPrivateKey: _, ...rest } = key
-        ring.set(key.kid, { ...rest, algorithm, sign: engine.sign, verify: engine.verify })
+        const { sign, signAs, verify } = engine
+        ring.set(key.kid, { ...rest, algorithm, sign, signAs, verify })
       }
       const kids = new Set(stored.map(({ kid }) => kid))
       for (const kid of ring.keys()) {

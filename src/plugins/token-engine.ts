@@ -1,11 +1,14 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { constants, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import { joseAlgorithm, type SigningAlgorithm, thumbprint } from '../domain/key-ring.js'
 
 /** Signs and verifies with one key and one algorithm. */
 export interface TokenEngine {
+  /** An access token. */
   sign(claims: object): string
+  /** Another document of this service, of a type of its own, so that none is taken for another (RFC 8725 §3.11). */
+  signAs(typ: string, payload: object): Promise<string>
   /** The payload of a token whose signature is right; throws otherwise. Claims and times are not looked at. */
   verify(token: string): unknown
 }
@@ -45,6 +48,17 @@ export function importPrivateKey(der: Buffer): KeyObject {
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
 }
 
+/** A JWS signature of bytes (RFC 7515 §5.1); for ECDSA r and s side by side (RFC 7518 §3.4). */
+function signBytes(algorithm: SigningAlgorithm, key: KeyObject, input: Buffer): Buffer {
+  if (algorithm === 'Ed25519') return sign(null, input, key)
+  if (algorithm === 'ES256') return sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' })
+  if (algorithm === 'RS256') return sign('sha256', input, key)
+  const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_DIGEST: saltLength } = constants
+  return sign('sha256', input, { key, padding, saltLength })
+}
+
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+
 /**
  * One prepared signer and verifier per key. @fastify/jwt prepares them when it is registered with a fixed key, and
  * parses the key at every request when it is given a function: so each key gets an instance of its own, which never
@@ -65,6 +79,10 @@ export async function makeEngine(key: KeyMaterial): Promise<TokenEngine> {
   await holder.ready()
   return {
     sign: (claims) => holder.jwt.sign(claims),
+    async signAs(typ, payload) {
+      const input = `${encode({ alg: algorithm, kid: key.kid, typ })}.${encode(payload)}`
+      return `${input}.${signBytes(key.algorithm, key.privateKey, Buffer.from(input)).toString('base64url')}`
+    },
     verify: (token) => holder.jwt.verify(token)
   }
 }

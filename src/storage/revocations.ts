@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import type { Revocation, RevocationKind } from '../domain/revocation.js'
+import type { Principal } from '../domain/principal.js'
+import { everything, type Revocation, type RevocationKind } from '../domain/revocation.js'
 import type { Db } from './tables.js'
 
 export interface NewRevocation {
@@ -58,15 +59,17 @@ export async function lastId(db: Db): Promise<number> {
 /** Whether something that was issued at a revision has been ended since, asked of the database itself. */
 export async function endedSince(
   db: Db,
-  issued: { readonly accountId: string; readonly roles: readonly string[]; readonly revision: number }
+  who: Pick<Principal, 'accountId' | 'tokenId' | 'roles' | 'revision'>
 ): Promise<boolean> {
   const { rows } = await sql`
     select 1
     from revocation
-    where id > ${issued.revision}
+    where id > ${who.revision}
       and (
-        (kind = 'account' and subject = ${issued.accountId})
-        or (kind = 'role' and subject = any (${[...issued.roles]}::text[]))
+        (kind = 'account' and subject = ${who.accountId})
+        or (kind = 'role' and subject = any (${[...who.roles]}::text[]))
+        or (kind = 'token' and subject = ${who.tokenId})
+        or (kind = 'all' and subject = ${everything})
       )
     limit 1`.execute(db)
   return rows.length > 0

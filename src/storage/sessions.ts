@@ -48,6 +48,8 @@ export type EndedBecause =
   | 'password_changed'
   | 'refresh_reused'
   | 'account_disabled'
+  | 'session_limit'
+  | 'revoked_by_client'
 
 type LiveRow = AccountRow &
   GrantsRow & {

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { RevocationKind } from '../domain/revocation.js'
 
 export interface AccountTable {
   id: string
@@ -82,7 +83,7 @@ export interface ApiTokenTable {
 export interface RevocationTable {
   /** bigint: the driver gives it as text. */
   id: GeneratedAlways<string>
-  kind: 'session' | 'account' | 'role' | 'api_token'
+  kind: RevocationKind
   subject: string
   because: string
   created_at: Date
