@@ -170,3 +170,11 @@ alter table signing_key add constraint signing_key_check CHECK ((signs_from >= c
 alter table signing_key add constraint signing_key_check1 CHECK ((gone_at > signs_from));
 alter table signing_key add constraint signing_key_kid_check CHECK ((length(kid) = 43));
 alter table signing_key add constraint signing_key_public_jwk_check CHECK ((NOT (public_jwk ?| ARRAY['d'::text, 'p'::text, 'q'::text, 'dp'::text, 'dq'::text, 'qi'::text, 'oth'::text, 'k'::text, 'priv'::text])));
+
+create table used_identifier (
+  digest bytea not null,
+  expires_at timestamp with time zone not null
+);
+alter table used_identifier add constraint used_identifier_pkey PRIMARY KEY (digest);
+alter table used_identifier add constraint used_identifier_digest_check CHECK ((length(digest) = 32));
+CREATE INDEX used_identifier_expires_at_idx ON public.used_identifier USING btree (expires_at);

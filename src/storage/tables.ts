@@ -90,6 +90,11 @@ export interface RevocationTable {
   expires_at: Date
 }
 
+export interface UsedIdentifierTable {
+  digest: Buffer
+  expires_at: Date
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
@@ -99,6 +104,7 @@ export interface Tables {
   role: RoleTable
   api_token: ApiTokenTable
   revocation: RevocationTable
+  used_identifier: UsedIdentifierTable
 }
 
 export type Db = Kysely<Tables>

@@ -89,6 +89,10 @@ const columns = {
     because: 'text',
     created_at: 'timestamptz',
     expires_at: 'timestamptz'
+  },
+  used_identifier: {
+    digest: 'bytea',
+    expires_at: 'timestamptz'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
