@@ -10,6 +10,7 @@ import type { SigningAlgorithm } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { clock as followClock } from './plugins/clock.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
@@ -17,6 +18,7 @@ import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
 import { keys } from './plugins/keys.js'
+import { type MetricsOptions, metrics } from './plugins/metrics.js'
 import { oauth } from './plugins/oauth.js'
 import { openapi } from './plugins/openapi.js'
 import { type PasswordsOptions, passwords } from './plugins/passwords.js'
@@ -25,7 +27,7 @@ import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
-import { revocations } from './plugins/revocations.js'
+import { type RevocationsOptions, revocations } from './plugins/revocations.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
@@ -64,8 +66,8 @@ export interface AppOptions {
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
   readonly rateLimits: RateLimitsOptions
-  /** Milliseconds between two looks for revocations, when no notification comes. */
-  readonly revocationPollInterval: number
+  readonly revocations: Omit<RevocationsOptions, 'databaseUrl' | 'clock'>
+  readonly metrics: MetricsOptions
   readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
@@ -73,6 +75,7 @@ export interface AppOptions {
   readonly leeway: number
   readonly docs: boolean
   readonly latestMigration: string
+  /** Without it Postgres' clock is followed. */
   readonly clock?: () => Date
   /** Registered first: how tests look inside. */
   readonly before?: FastifyPluginAsync
@@ -108,7 +111,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 /** Read it top to bottom: shared scope first, then routes. */
 async function assemble(app: FastifyInstance, options: AppOptions): Promise<void> {
-  const clock = options.clock ?? (() => new Date())
   const secure = options.issuer.startsWith('https:')
   const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
   const { access } = options.flows.lifetimes
@@ -123,9 +125,11 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
+  await app.register(followClock, { clock: options.clock })
+  const { clock } = app
   await app.register(revocations, {
     databaseUrl: options.database.url,
-    pollInterval: options.revocationPollInterval,
+    ...options.revocations,
     clock
   })
   await app.register(vault, { masterKey: options.masterKey })
@@ -150,8 +154,9 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     revocationLifetime: Math.max(access, principalMaxAge) + options.leeway * 2000,
     clock
   })
+  await app.register(metrics, options.metrics)
   await app.register(readiness, { latestMigration: options.latestMigration })
-  await app.register(principals, { clock })
+  await app.register(principals)
   await app.register(authenticators, {
     order: options.authenticators.order,
     custom: [...drfAuthenticators, ...options.authenticators.custom],

@@ -167,7 +167,12 @@ export function readConfig(environment: Environment, version: string): Config {
           }
         : null,
       rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
-      revocationPollInterval: 1_000,
+      revocations: {
+        pollInterval: 1_000,
+        maxStaleness: settings.AUTH_REVOCATION_MAX_STALENESS,
+        whenStale: settings.AUTH_REVOCATION_STALE
+      },
+      metrics: { host: settings.HOST, port: settings.AUTH_METRICS_PORT ?? null },
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
         pollInterval: 10_000

@@ -200,6 +200,16 @@ export const definitions = {
     fallback: 'recover',
     parse: oneOf('recover', 'strict')
   }),
+  AUTH_REVOCATION_MAX_STALENESS: define({
+    help: 'A replica that has read no revocations for this long is not ready: /readyz, and AUTH_REVOCATION_STALE.',
+    fallback: '10s',
+    parse: duration('2s', '1h')
+  }),
+  AUTH_REVOCATION_STALE: define({
+    help: 'What access tokens get from such a replica: `deny`, a 503 with Retry-After; `allow`, what it last knew.',
+    fallback: 'deny',
+    parse: oneOf('deny', 'allow')
+  }),
   AUTH_SIGNING_ALGORITHM: define({
     help: 'How access tokens are signed: ES256, Ed25519 (`EdDSA` in the header), RS256 or PS256 (3072 bits). A change takes effect once verifiers can know the new key.',
     fallback: 'ES256',
@@ -304,6 +314,11 @@ export const definitions = {
     fallbackNote: 'true, in production false',
     parse: flag
   }),
+  AUTH_METRICS_PORT: define({
+    help: 'Port on which /metrics is served to Prometheus, on HOST. Without it there are none.',
+    example: '9464',
+    parse: integer(1, 65_535)
+  }),
   AUTH_DOCS: define({ help: 'Whether /docs shows the interface.', fallback: 'true', parse: flag }),
   AUTH_PRINT_SETUP_LINK: define({
     help: 'Whether a start without an administrator prints a link to make the first one.',
@@ -323,6 +338,7 @@ type Optional =
   | 'AUTH_MASTER_KEY'
   | 'AUTH_ISSUER'
   | 'AUTH_HASH_CONCURRENCY'
+  | 'AUTH_METRICS_PORT'
   | 'AUTH_MIGRATE_ON_START'
   | 'AUTH_PRINT_SETUP_LINK'
   | 'AUTH_BOOTSTRAP_ADMIN_USERNAME'

@@ -138,6 +138,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
         const token = bearerToken(authorization)
         if (token === undefined) throw new Refusal('token_invalid', { because: 'malformed' })
         const principal = await app.accessTokens.authenticate(token)
+        revocations.assertKnown()
         const ended = revocations.find(principal)
         if (ended !== undefined) throw new Refusal('token_revoked', { because: ended.because })
         return principal

@@ -172,9 +172,8 @@ function refusalOf(verdict: Exclude<Verdict, { ok: true }>, principal: Principal
 }
 
 /** Lets requests have a principal, and refuses to start with a route that says nothing of who may come in. */
-export const principals = fp<{ readonly clock: () => Date }>(
-  async (app, { clock }) => {
-    app.decorate('clock', clock)
+export const principals = fp(
+  async (app) => {
     app.decorateRequest('principalOrNull', null)
     app.decorateRequest('authenticatedBy', null)
     app.decorateRequest('principal', {
@@ -198,11 +197,5 @@ export const principals = fp<{ readonly clock: () => Date }>(
       }
     })
   },
-  { name: 'principals', fastify: '5.x' }
+  { name: 'principals', dependencies: ['clock'], fastify: '5.x' }
 )
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    readonly clock: () => Date
-  }
-}

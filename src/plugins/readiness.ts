@@ -6,7 +6,7 @@ type Check = 'ok' | 'failed'
 declare module 'fastify' {
   interface FastifyInstance {
     /** What the service needs for its work, looked at now. Never throws. */
-    readiness(): Promise<{ database: Check; migrations: Check; signing_key: Check }>
+    readiness(): Promise<{ database: Check; migrations: Check; signing_key: Check; revocations: Check }>
   }
 }
 
@@ -37,8 +37,10 @@ export const readiness = fp<ReadinessOptions>(
       } catch {
         // Told by the answer.
       }
-      return { database, migrations, signing_key: signingKey }
+      // A replica that reads no revocations must get no requests while there are others that do.
+      const revocations = app.revocations.isKnown() ? 'ok' : 'failed'
+      return { database, migrations, signing_key: signingKey, revocations }
     })
   },
-  { name: 'readiness', dependencies: ['database', 'keys'], fastify: '5.x' }
+  { name: 'readiness', dependencies: ['database', 'keys', 'revocations'], fastify: '5.x' }
 )

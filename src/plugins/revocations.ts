@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Principal } from '../domain/principal.js'
+import { Refusal } from '../domain/refusal.js'
 import { type Revocation, RevocationSet } from '../domain/revocation.js'
 import * as storage from '../storage/revocations.js'
 import { listen } from './database.js'
@@ -9,6 +10,14 @@ export interface Revocations {
   find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined
   /** Whether this replica has read lately, so that what it remembers may be relied on. */
   isCurrent(): boolean
+  /** Milliseconds for which something may have been revoked that this replica has not read. */
+  staleness(): number
+  /** Whether that is less than it may be. */
+  isKnown(): boolean
+  /** How many entries are held. */
+  size(): number
+  /** Throws `service_unavailable` where this replica has not read for too long to judge, unless it is told to go on. */
+  assertKnown(): void
   /** Reads what is new. Whoever asks while a read is under way waits for the next one. */
   read(): Promise<void>
 }
@@ -23,6 +32,9 @@ export interface RevocationsOptions {
   readonly databaseUrl: string
   /** Milliseconds between two reads when no notification comes. */
   readonly pollInterval: number
+  /** Milliseconds without a read after which this replica is not ready, and what access tokens get from then on. */
+  readonly maxStaleness: number
+  readonly whenStale: 'allow' | 'deny'
   readonly clock: () => Date
 }
 
@@ -33,7 +45,7 @@ const pageSize = 5_000
  * can be lost. A cursor in the order of commits makes sure that none is passed by.
  */
 export const revocations = fp<RevocationsOptions>(
-  async (app, { databaseUrl, pollInterval, clock }) => {
+  async (app, { databaseUrl, pollInterval, maxStaleness, whenStale, clock }) => {
     let held = new RevocationSet()
     let readAt = Number.NEGATIVE_INFINITY
     let current: Promise<void> | undefined
@@ -74,9 +86,18 @@ export const revocations = fp<RevocationsOptions>(
     const readOrWarn = () =>
       read().catch((error) => app.log.warn({ error: error.message }, 'revocations could not be read'))
 
+    const staleness = () => performance.now() - readAt
+
     app.decorate('revocations', {
       find: (who) => held.find(who),
-      isCurrent: () => performance.now() - readAt < pollInterval * 3,
+      isCurrent: () => staleness() < pollInterval * 3,
+      staleness,
+      size: () => held.size,
+      isKnown: () => staleness() < maxStaleness,
+      assertKnown() {
+        if (whenStale === 'allow' || staleness() < maxStaleness) return
+        throw new Refusal('service_unavailable', { because: 'revocations are not known', retryAfter: 1 })
+      },
       read
     } satisfies Revocations)
 

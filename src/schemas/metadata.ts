@@ -24,7 +24,7 @@ const check = Type.Enum(['ok', 'failed'])
 export const Ready = closed(
   {
     status: Type.Enum(['ready', 'unavailable']),
-    checks: closed({ database: check, migrations: check, signing_key: check })
+    checks: closed({ database: check, migrations: check, signing_key: check, revocations: check })
   },
   { title: 'Ready' }
 )

@@ -396,7 +396,7 @@ t.test('a replica that does not know of revocations asks the database each time'
   const app = await w.replica((options) => ({
     ...options,
     database: { ...options.database, url: link.url },
-    revocationPollInterval: 0.001
+    revocations: { ...options.revocations, pollInterval: 0.001 }
   }))
   t.notOk(app.revocations.isCurrent())
   for (let time = 0; time < 3; time++) {

@@ -200,7 +200,7 @@ t.test('a notification is enough: nobody has to poll', async (t) => {
 })
 
 t.test('without any notification the poll finds what is new', async (t) => {
-  const w = await world(t, (options) => ({ ...options, revocationPollInterval: 20 }))
+  const w = await world(t, (options) => ({ ...options, revocations: { ...options.revocations, pollInterval: 20 } }))
   await sql`drop trigger revocation_notify on revocation`.execute(w.app.db)
   await w.app.db.insertInto('revocation').values(entry(w, 'ada')).execute()
   t.ok(await until(() => knows(w.app, 'ada')))
@@ -233,7 +233,7 @@ t.test('a replica whose database is away knows that it does not know', async (t)
   const app = await w.replica((options) => ({
     ...options,
     database: { ...options.database, url: link.url },
-    revocationPollInterval: 20
+    revocations: { ...options.revocations, pollInterval: 20 }
   }))
   t.ok(await until(() => app.revocations.isCurrent()))
   await link.cut()

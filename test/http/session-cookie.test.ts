@@ -36,7 +36,7 @@ async function browser(w: World, username?: string, headers: Record<string, stri
 
 /** A replica that is never sure to know of every revocation, so that each request is a use. */
 const remembersNothing = async (w: World) => ({
-  app: await w.replica((options) => ({ ...options, revocationPollInterval: 0.001 }))
+  app: await w.replica((options) => ({ ...options, revocations: { ...options.revocations, pollInterval: 0.001 } }))
 })
 
 const get = (w: Pick<World, 'app'>, cookie: string, url = '/v1/me') => w.app.inject({ url, headers: { cookie } })
