@@ -150,6 +150,7 @@ export function readConfig(environment: Environment, version: string): Config {
           replayWindow: settings.AUTH_REFRESH_REPLAY_WINDOW,
           lostResponse: settings.AUTH_REFRESH_LOST_RESPONSE
         },
+        sessionsPerAccount: settings.AUTH_SESSIONS_PER_ACCOUNT,
         passwordPolicy: {
           minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
           blocklist: loadBlocklist()

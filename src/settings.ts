@@ -200,6 +200,11 @@ export const definitions = {
     fallback: 'recover',
     parse: oneOf('recover', 'strict')
   }),
+  AUTH_SESSIONS_PER_ACCOUNT: define({
+    help: 'How many sessions an account may have at a time: the next sign-in ends the oldest. 1 for one device; `off` for no limit.',
+    fallback: 'off',
+    parse: (value: string) => (value === 'off' ? null : integer(1, 1_000)(value))
+  }),
   AUTH_REVOCATION_MAX_STALENESS: define({
     help: 'A replica that has read no revocations for this long is not ready: /readyz, and AUTH_REVOCATION_STALE.',
     fallback: '10s',

@@ -42,6 +42,8 @@ export interface Tools {
 export interface FlowSettings {
   readonly lifetimes: Lifetimes
   readonly rotation: RotationRules
+  /** How many sessions an account may have at a time; null for as many as it likes. */
+  readonly sessionsPerAccount: number | null
   readonly passwordPolicy: PasswordPolicy
   readonly signUp: 'open' | 'closed' | 'invitation'
   /** Milliseconds for which everybody has to remember a revocation: the longest life of what it ends. */

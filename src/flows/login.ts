@@ -5,7 +5,7 @@ import { earlier, later, type RefreshTransport } from '../domain/session.js'
 import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as sessions from '../storage/sessions.js'
-import type { Client, Tools } from './flow.js'
+import { type Client, ending, type Tools } from './flow.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
 export interface Credentials {
@@ -27,10 +27,32 @@ export async function login(
   const account = await checkPassword(tools, credentials)
   const now = tools.clock()
   const sitting = { transport, amr: ['pwd'], acr: 'aal1', lifetime: tools.settings.lifetimes.session, ...client }
-  const begun = await sessions.begin(tools.db, draftSession(tools, account.id, sitting, now), account.passwordHash)
+  const draft = draftSession(tools, account.id, sitting, now)
+  const begun = await beginWithinLimit(tools, draft, account.passwordHash)
   if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
   tools.log('login.succeeded', { account: account.id, session: begun.session.id })
   return await issueTokens(tools, begun, now)
+}
+
+/** Begins a session, and ends the oldest ones where the account has more of them than it may. */
+async function beginWithinLimit(
+  tools: Tools,
+  draft: sessions.NewSession,
+  passwordHash: string | null
+): Promise<sessions.LiveSession | undefined> {
+  const { sessionsPerAccount: limit } = tools.settings
+  if (limit === null) return await sessions.begin(tools.db, draft, passwordHash)
+  const { begun, ended } = await tools.db.transaction().execute(async (trx) => {
+    const begun = await sessions.begin(trx, draft, passwordHash)
+    if (begun === undefined) return { begun, ended: 0 }
+    return {
+      begun,
+      ended: await sessions.endOldest(trx, draft, limit, ending(tools, 'session_limit', draft.createdAt))
+    }
+  })
+  if (ended > 0)
+    tools.log('session.ended_oldest', { account: draft.accountId, because: 'session_limit', sessions: ended })
+  return begun
 }
 
 /** Begins a session for whoever runs the service, as short as its one access token. */

@@ -234,6 +234,36 @@ export async function endAll(db: Db | Trx, accountId: string, ending: Ending): P
 }
 
 /**
+ * Ends the oldest live sessions of an account beyond a number, never the newest; the number of those that it ended. In
+ * the transaction that began the newest, whose lock on the account lets one sign-in at a time count.
+ */
+export async function endOldest(
+  trx: Trx,
+  newest: Pick<Session, 'id' | 'accountId'>,
+  kept: number,
+  ending: Ending
+): Promise<number> {
+  const { rows } = await sql`
+    with oldest as (
+      select id
+      from session
+      where account_id = ${newest.accountId}
+        and ended_at is null
+        and expires_at > ${ending.at}
+        and idle_expires_at > ${ending.at}
+      order by id = ${newest.id} desc, created_at desc, id
+      offset ${kept}
+    ), ended as (
+      update session
+      set ended_at = ${ending.at}, ended_because = ${ending.because}
+      where id in (select id from oldest) and ended_at is null
+      returning id
+    ), ${noteEnded(ending)}
+    select id from ended`.execute(trx)
+  return rows.length
+}
+
+/**
  * Ends what an account's old password was good for: its sessions, and the keys that Django's clients get for a password.
  * The session or the key that is in use stays, with its access tokens. One statement: all rows are locked before the
  * writers of revocations are, as everywhere, so that nobody waits for each other.

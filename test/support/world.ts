@@ -44,6 +44,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     flows: {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
+      sessionsPerAccount: null,
       passwordPolicy: { minLength: 15, blocklist },
       signUp: 'open',
       tokenOnRegister: false,
