@@ -76,6 +76,7 @@ alter table invitation add constraint invitation_created_by_fkey FOREIGN KEY (cr
 alter table invitation add constraint invitation_digest_check CHECK ((length(digest) = 32));
 alter table invitation add constraint invitation_used_by_fkey FOREIGN KEY (used_by) REFERENCES account(id) ON DELETE SET NULL;
 CREATE INDEX invitation_expires_at_idx ON public.invitation USING btree (expires_at);
+CREATE INDEX invitation_used_at_idx ON public.invitation USING btree (used_at) WHERE (used_at IS NOT NULL);
 
 create table revocation (
   id bigint not null generated always as identity,
@@ -153,6 +154,7 @@ alter table session add constraint session_generation_check CHECK (((generation 
 alter table session add constraint session_transport_check CHECK ((transport = ANY (ARRAY['body'::text, 'cookie'::text])));
 alter table session add constraint session_user_agent_check CHECK ((length(user_agent) <= 256));
 CREATE INDEX session_account_id_idx ON public.session USING btree (account_id);
+CREATE INDEX session_ended_at_idx ON public.session USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 CREATE INDEX session_expires_at_idx ON public.session USING btree (expires_at);
 
 create table signing_key (

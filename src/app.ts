@@ -10,6 +10,7 @@ import type { SigningAlgorithm } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { type BroomOptions, broom } from './plugins/broom.js'
 import { clock as followClock } from './plugins/clock.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
@@ -68,6 +69,7 @@ export interface AppOptions {
   readonly rateLimits: RateLimitsOptions
   readonly revocations: Omit<RevocationsOptions, 'databaseUrl' | 'clock'>
   readonly metrics: MetricsOptions
+  readonly broom: BroomOptions
   readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
@@ -155,6 +157,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     clock
   })
   await app.register(metrics, options.metrics)
+  await app.register(broom, options.broom)
   await app.register(readiness, { latestMigration: options.latestMigration })
   await app.register(principals)
   await app.register(authenticators, {

@@ -173,6 +173,7 @@ export function readConfig(environment: Environment, version: string): Config {
         maxStaleness: settings.AUTH_REVOCATION_MAX_STALENESS,
         whenStale: settings.AUTH_REVOCATION_STALE
       },
+      broom: { interval: settings.AUTH_BROOM_INTERVAL, batch: 5_000, kept: 86_400_000 },
       metrics: { host: settings.HOST, port: settings.AUTH_METRICS_PORT ?? null },
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,

@@ -319,6 +319,11 @@ export const definitions = {
     fallbackNote: 'true, in production false',
     parse: flag
   }),
+  AUTH_BROOM_INTERVAL: define({
+    help: 'How often what is over is removed, by one replica at a time: sessions, API tokens and invitations a day after their end. `off`: only by `keyturn sweep`.',
+    fallback: '1m',
+    parse: (value: string) => (value === 'off' ? null : duration('1s', '1d')(value))
+  }),
   AUTH_METRICS_PORT: define({
     help: 'Port on which /metrics is served to Prometheus, on HOST. Without it there are none.',
     example: '9464',

@@ -27,6 +27,16 @@ export const databaseCommands: Record<string, Command> = {
       }
     }
   },
+  sweep: {
+    usage: 'sweep',
+    summary:
+      'Remove what is over: sessions, tokens and invitations a day after their end, and what only readers needed.',
+    async run(call) {
+      const swept = await call.withApp((app) => app.broom())
+      const rows = Object.entries(swept).map(([name, count]) => [name, String(count)])
+      return { text: rows.length === 0 ? 'Nothing to remove.' : table(['TABLE', 'REMOVED'], rows), json: { swept } }
+    }
+  },
   'migrate plan': {
     usage: 'migrate plan',
     summary: 'Print the SQL that `migrate up` would run.',

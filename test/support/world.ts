@@ -54,6 +54,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     drf: { authenticators: ['bearer', 'token'], rotate: false, knox: { lifetime: 10 * 60 * minute, limit: 100 } },
     rateLimits: { signIn: null, register: null },
     revocations: { pollInterval: 60_000, maxStaleness: 600_000, whenStale: 'deny' },
+    broom: { interval: null, batch: 100, kept: day },
     metrics: { host: '127.0.0.1', port: null },
     signing: { algorithm: 'ES256', pollInterval: 60_000 },
     jwksMaxAge: 300,
