@@ -3,7 +3,7 @@ import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
-import type { EndedBecause, Ending } from '../storage/sessions.js'
+import type { EndedBecause, Ending, LiveSession, Rotation } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
 
 /** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
@@ -25,6 +25,8 @@ export interface Tools {
   readonly db: Db
   readonly clock: () => Date
   readonly entropy: (bytes: number) => Buffer
+  /** Rotates a session; several that come at once share a statement. */
+  readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
   readonly passwords: PasswordHasher
   readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => Promise<SignedAccessToken>
   readonly formatRefreshToken: (content: RefreshTokenContent) => string

@@ -23,7 +23,8 @@ export async function refresh(tools: Tools, text: string, transport: RefreshTran
   const { db, settings } = tools
   const now = tools.clock()
 
-  const rotated = await sessions.rotate(db, presented, later(now, settings.lifetimes.refreshIdle), now)
+  const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
+  const rotated = await tools.rotate(rotation)
   if (rotated !== undefined) return await issueTokens(tools, rotated, now)
 
   const found = await sessions.findHeld(db, presented.sessionId)

@@ -17,6 +17,7 @@ import * as register from '../flows/register.js'
 import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as users from '../flows/users.js'
+import { makeRotator } from '../storage/rotations.js'
 
 /** What a person can do, each function with its tools already in its hand. */
 type Bound<Module> = {
@@ -61,6 +62,7 @@ export const flows = fp<FlowsOptions>(
       db: app.db,
       clock,
       entropy: randomBytes,
+      rotate: makeRotator(app.db),
       passwords: app.passwords,
       signAccessToken: app.accessTokens.sign,
       formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),

@@ -126,36 +126,85 @@ export async function begin(
   return rows.length === 0 ? undefined : await findHeld(db, session.id)
 }
 
+/** What one refresh asks for. */
+export interface Rotation {
+  readonly sessionId: string
+  readonly generation: number
+  readonly transport: RefreshTransport
+  readonly idleExpiresAt: Date
+  readonly now: Date
+}
+
+/** What a rotation sets, and what must hold for it; `presented` names the values that came. */
+const rotating = (presented: {
+  readonly sessionId: RawBuilder<unknown>
+  readonly generation: RawBuilder<unknown>
+  readonly transport: RawBuilder<unknown>
+  readonly idleExpiresAt: Date
+  readonly now: Date
+}) => ({
+  // greatest: a replica whose clock is behind must not fail, nor move the session's past.
+  set: sql`
+    set generation = ${presented.generation} + 1,
+      rotated_at = greatest(s.rotated_at, ${presented.now}::timestamptz),
+      idle_expires_at = least(s.expires_at, ${presented.idleExpiresAt}::timestamptz)`,
+  where: sql`
+    where s.id = ${presented.sessionId}
+      and s.generation <= ${presented.generation}
+      and s.transport = ${presented.transport}
+      and s.ended_at is null
+      and s.expires_at > ${presented.now}::timestamptz
+      and s.idle_expires_at > ${presented.now}::timestamptz
+      and a.id = s.account_id
+      and a.disabled_at is null`
+})
+
 /**
  * Rotates: one statement, one row by its primary key, one winner. Of several that present one generation the row lock
  * lets the first through; for the others the condition on the generation no longer holds. Undefined where the
  * presented generation is not current or the session or its account is over; `findHeld` then says which.
  */
-export function rotate(
-  db: Db,
-  presented: { readonly sessionId: string; readonly generation: number; readonly transport: RefreshTransport },
-  idleExpiresAt: Date,
-  now: Date
-): Promise<LiveSession | undefined> {
-  return first(
-    db,
-    // greatest: a replica whose clock is behind must not fail, nor move the session's past.
-    sql<LiveRow>`
-      update session as s
-      set generation = ${presented.generation}::bigint + 1,
-        rotated_at = greatest(s.rotated_at, ${now}),
-        idle_expires_at = least(s.expires_at, ${idleExpiresAt})
-      from account as a
-      where s.id = ${presented.sessionId}
-        and s.generation <= ${presented.generation}
-        and s.transport = ${presented.transport}
-        and s.ended_at is null
-        and s.expires_at > ${now}
-        and s.idle_expires_at > ${now}
-        and a.id = s.account_id
-        and a.disabled_at is null
-      returning ${live}`
-  )
+export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefined> {
+  const { set, where } = rotating({
+    sessionId: sql`${rotation.sessionId}::uuid`,
+    generation: sql`${rotation.generation}::bigint`,
+    transport: sql`${rotation.transport}`,
+    idleExpiresAt: rotation.idleExpiresAt,
+    now: rotation.now
+  })
+  return first(db, sql<LiveRow>`update session as s ${set} from account as a ${where} returning ${live}`)
+}
+
+/**
+ * Rotates several sessions, each named once, by one statement and so by one commit; the ones that did. A row that
+ * somebody has locked is passed over: it must not make the others wait, and two such statements never wait for each
+ * other. Whoever is missing among the answers is to be rotated alone.
+ */
+export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promise<LiveSession[]> {
+  const { set, where } = rotating({
+    sessionId: sql`p.session_id`,
+    generation: sql`p.generation`,
+    transport: sql`p.transport`,
+    idleExpiresAt: rotations.at(-1)!.idleExpiresAt,
+    now: rotations.at(-1)!.now
+  })
+  const ids = rotations.map(({ sessionId }) => sessionId)
+  const { rows } = await sql<LiveRow>`
+    with free as (
+      select id from session where id = any (${ids}::uuid[]) for update skip locked
+    )
+    update session as s ${set}
+    from
+      free
+      join unnest(
+        ${ids}::uuid[],
+        ${rotations.map(({ generation }) => generation)}::bigint[],
+        ${rotations.map(({ transport }) => transport)}::text[]
+      ) as p (session_id, generation, transport) on p.session_id = free.id,
+      account as a
+    ${where}
+    returning ${live}`.execute(db)
+  return rows.map(toLiveSession)
 }
 
 /** A session as it is now, for the judgement of a token that could not rotate. */
