@@ -1,5 +1,5 @@
 // Keyturn beside the machine's own limits, in one run: node bench/run.js [--quick] [--rounds N] [--seconds N]
-import { generateKeyPairSync, sign, verify } from 'node:crypto'
+import { generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -22,6 +22,7 @@ const seconds = Number(options.seconds ?? (options.quick ? 1 : 3))
 const clients = 32
 
 const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url))
+const handWritten = fileURLToPath(new URL('./peers/hand-written.js', import.meta.url))
 const emptyServer = fileURLToPath(new URL('./lib/empty-server.js', import.meta.url))
 const password = 'correct horse battery'
 const owasp = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
@@ -61,6 +62,13 @@ async function post(url, body, headers = {}) {
 /** As many sessions as there are clients, each with its refresh token. */
 const signIn = (service, username) =>
   Promise.all(Array.from({ length: clients }, () => post(`${service.url}/v1/login`, { username, password })))
+
+/** The same at the hand-written service, an account for each. */
+const signInAtPeer = async (peer) => {
+  const names = Array.from({ length: clients }, () => `peer-${randomUUID()}`)
+  const all = await Promise.all(names.map((username) => post(`${peer.url}/login`, { username })))
+  return all.map((one) => one.refresh_token)
+}
 
 /** The cookie that a page would send. */
 async function sessionCookie(service, username) {
@@ -144,6 +152,11 @@ async function run() {
     ...(await start([emptyServer], { PORT: String(emptyPort) }, 'listening')),
     url: `http://127.0.0.1:${emptyPort}`
   }
+  const peerPort = await freePort()
+  const peer = {
+    ...(await start([handWritten], { PORT: String(peerPort), DATABASE_URL: postgres.url }, 'listening')),
+    url: `http://127.0.0.1:${peerPort}`
+  }
   const idle = residentMiB(keyturn.pid)
 
   await post(`${keyturn.url}/v1/register`, { username: 'costly', password })
@@ -168,12 +181,16 @@ async function run() {
         at(cheap),
         (await signIn(cheap, 'cheap')).map((one) => one.refresh_token)
       ),
+    'refresh, hand-written service, 32 clients': async () =>
+      load.refresh(at(peer), await signInAtPeer(peer), '/refresh'),
     'one-row update, 32 clients': () => bareUpdates(pool, ids, clients, seconds),
     'refresh, 1 client': async () =>
       load.refresh(
         at(cheap, 1),
         (await signIn(cheap, 'cheap')).map((one) => one.refresh_token)
       ),
+    'refresh, hand-written service, 1 client': async () =>
+      load.refresh(at(peer, 1), await signInAtPeer(peer), '/refresh'),
     'one-row update, 1 client': () => bareUpdates(pool, ids, 1, seconds),
     'me, one token, 32 clients': () => load.get(at(cheap), '/v1/me', authorization),
     'me, API token, 32 clients': () => load.get(at(cheap), '/v1/me', apiToken),
@@ -200,6 +217,16 @@ async function run() {
   const emptyRates = rates('empty Fastify route, 32 clients')
   const ratios = [
     ratio('logins ÷ argon2id alone on all cores', rates('login, 32 clients'), rates('argon2id alone, all cores')),
+    ratio(
+      'refreshes ÷ a hand-written service’s, 32 clients',
+      rates('refresh, 32 clients'),
+      rates('refresh, hand-written service, 32 clients')
+    ),
+    ratio(
+      'refreshes ÷ a hand-written service’s, 1 client',
+      rates('refresh, 1 client'),
+      rates('refresh, hand-written service, 1 client')
+    ),
     ratio('refreshes ÷ one-row updates, 32 clients', rates('refresh, 32 clients'), rates('one-row update, 32 clients')),
     ratio('refreshes ÷ one-row updates, 1 client', rates('refresh, 1 client'), rates('one-row update, 1 client')),
     ratio('me, one token ÷ empty Fastify route', rates('me, one token, 32 clients'), emptyRates),
@@ -242,7 +269,7 @@ async function run() {
     writeFileSync(new URL('latest.json', results), `${JSON.stringify(report, null, 2)}\n`)
     writeFileSync(new URL('latest.md', results), table)
   }
-  for (const service of [keyturn, cheap, empty]) await service.stop()
+  for (const service of [keyturn, cheap, peer, empty]) await service.stop()
   if (flooded.p99 >= 50 && !options.quick) process.exitCode = 1
 }
 

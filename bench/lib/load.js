@@ -47,7 +47,7 @@ export const load = {
     }),
 
   /** Each client holds a session of its own and always presents its newest token, so that every rotation is real. */
-  refresh(target, refreshTokens) {
+  refresh(target, refreshTokens, path = '/v1/refresh') {
     const left = [...refreshTokens]
     const setupClient = (client) => {
       let token = left.pop()
@@ -55,7 +55,7 @@ export const load = {
       const onResponse = (status, body) => {
         if (status === 200) token = JSON.parse(body).refresh_token
       }
-      client.setRequests([{ method: 'POST', path: '/v1/refresh', headers: json, setupRequest, onResponse }])
+      client.setRequests([{ method: 'POST', path, headers: json, setupRequest, onResponse }])
     }
     return fire({ ...target, setupClient })
   }
