@@ -36,6 +36,8 @@ export interface ClusterOptions {
   /** False for tests only: a crash may then cost data. */
   readonly durable: boolean
   readonly connections?: number
+  /** Memory for pages, as Postgres writes it; 64MB where it is left out. */
+  readonly sharedBuffers?: string
   /** Told each line that the server has to say to its operator. */
   readonly log?: (line: string) => void
   /** Called when the server ends and nobody stopped it. */
@@ -188,7 +190,7 @@ function serverSettings(options: ClusterOptions, port: number): string[] {
     unix_socket_directories: '',
     cluster_name: 'keyturn',
     max_connections: options.connections ?? 60,
-    shared_buffers: '64MB',
+    shared_buffers: options.sharedBuffers ?? '64MB',
     timezone: 'UTC',
     log_timezone: 'UTC',
     // Readiness and a clash of ports are known by their words.

@@ -1,0 +1,77 @@
+// Refreshes a second among many sessions, beside among fewer: node bench/scale.js [--few 1000000] [--many 10000000]
+import { parseArgs } from 'node:util'
+import { formatRefreshToken } from '../dist/src/domain/refresh-token.js'
+import { inProcess, prepare } from './lib/in-process.js'
+import { median, ratio } from './lib/report.js'
+
+const { values: options } = parseArgs({
+  options: {
+    few: { type: 'string' },
+    many: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' }
+  }
+})
+const few = Number(options.few ?? 1_000_000)
+const many = Number(options.many ?? 10_000_000)
+const rounds = Number(options.rounds ?? 3)
+const seconds = Number(options.seconds ?? 5)
+
+/** Refreshes sessions at random, each once or twice, with 32 at a time. */
+async function refresh({ app, ids, generations }) {
+  const [key] = app.vault.refreshKeys
+  const latencies = []
+  const end = performance.now() + seconds * 1000
+  await Promise.all(
+    Array.from({ length: 32 }, async (_, worker) => {
+      while (performance.now() < end) {
+        // Each worker has sessions of its own, so that it knows their generation.
+        const at = Math.floor((Math.random() * ids.length) / 32) * 32 + worker
+        if (at >= ids.length) continue
+        const generation = generations[at]++
+        const before = performance.now()
+        await app.flows.refresh(formatRefreshToken(key, { sessionId: ids[at], generation }), 'body')
+        latencies.push(performance.now() - before)
+      }
+    })
+  )
+  latencies.sort((a, b) => a - b)
+  return { rate: latencies.length / seconds, p99: latencies[Math.floor(latencies.length * 0.99)] }
+}
+
+await inProcess(
+  async ({ open }) => {
+    const sides = []
+    for (const [name, count] of [
+      ['few', few],
+      ['many', many]
+    ]) {
+      const began = performance.now()
+      const { pool, app } = await open(name)
+      const ids = await prepare(pool, app, count, { ids: Math.min(count, 200_000) })
+      const { rows } = await pool.query(`select pg_total_relation_size('session')::float8 / $1 as bytes`, [count])
+      console.log(
+        `${count} sessions: ${Math.round(rows[0].bytes)} bytes each with their indexes, made in ` +
+          `${Math.round((performance.now() - began) / 1000)} s`
+      )
+      sides.push({ count, app, ids, generations: new Array(ids.length).fill(0), rates: [], p99s: [] })
+    }
+    for (let round = -1; round < rounds; round++) {
+      for (const side of sides) {
+        const { rate, p99 } = await refresh(side)
+        // The first round warms up.
+        if (round < 0) continue
+        side.rates.push(rate)
+        side.p99s.push(p99)
+      }
+    }
+    const [a, b] = sides
+    for (const { count, rates, p99s } of sides) {
+      console.log(`${count} sessions: ${Math.round(median(rates))} refreshes/s, p99 ${median(p99s).toFixed(1)} ms`)
+    }
+    const rate = ratio('refreshes/s', b.rates, a.rates)
+    const tail = ratio('p99', b.p99s, a.p99s)
+    console.log(`${many} ÷ ${few}: refreshes/s ${rate.ratio.toFixed(2)}, p99 ${tail.ratio.toFixed(2)}`)
+  },
+  { sharedBuffers: '2GB' }
+)
