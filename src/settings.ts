@@ -226,7 +226,7 @@ export const definitions = {
     parse: duration('10s', '1d')
   }),
   AUTH_AUTHENTICATORS: define({
-    help: 'Comma-separated credentials that count, in the order in which they are looked for: `session` (cookie), `token` (API token), `bearer` (access token), `basic` (username and password; for scripts), and those of AUTH_PLUGINS by name.',
+    help: 'Comma-separated credentials that count, in the order in which they are looked for: `session` (cookie), `token` (API token), `bearer` (access token, also by the scheme DPoP), `basic` (username and password; for scripts), and those of AUTH_PLUGINS by name.',
     fallback: 'session,token,bearer',
     parse: (value: string) => {
       const names = list(text)(value)

@@ -9,7 +9,8 @@ import { type IssuedTokens, issueTokens } from './tokens.js'
 
 /**
  * Throws `dpop_key_required` where a session is bound to another key than the one that was proven. It comes before the
- * judgement of the token: whoever has a copy of one and not the key can neither use it nor end the session with it.
+ * judgement of the token: whoever has an old copy of one and not the key must not be taken for a thief who has both, and
+ * end the session of its owner.
  */
 export function assertKey(session: sessions.Session, jkt: string | null): void {
   if (session.jkt === null || session.jkt === jkt) return

@@ -104,10 +104,12 @@ export const dpop = fp<DpopOptions>(
       }
     } satisfies Dpop)
 
-    if (nonce === 'off') return
-    // On every answer to whoever uses proofs, so that a client always has the next nonce; on none that a cache may keep.
     app.addHook('onSend', async (request, reply) => {
-      if (request.headers.dpop === undefined || reply.getHeader('cache-control') !== 'no-store') return
+      if (request.headers.dpop === undefined) return
+      // The time by which proofs are judged, for clients whose clock is wrong; this machine's own may be another.
+      reply.header('date', clock().toUTCString())
+      // On every answer, so that a client always has the next nonce; on none that a cache may keep.
+      if (nonce === 'off' || reply.getHeader('cache-control') !== 'no-store') return
       reply.header('dpop-nonce', noncesAt(secret, clock())[0])
     })
   },

@@ -27,6 +27,14 @@ t.test('whatever is no proof for this request is refused before the database is 
   }
 })
 
+t.test('an answer to a proof tells the time by which proofs are judged', async (t) => {
+  const w = await world(t)
+  const dpop = proofFor(w, key, { path: '/v1/login' }, { iat: 1 })
+  const response = await w.post('/v1/login', { username: 'ada', password: goodPassword }, { dpop })
+  t.match(response.json(), { code: 'dpop_proof_invalid' })
+  t.equal(response.headers.date, 'Tue, 01 Jan 2030 12:00:00 GMT')
+})
+
 t.test('what is in a proof is not repeated', async (t) => {
   const w = await world(t)
   const dpop = proofFor(w, key, { path: '/v1/login' }, { htu: 'https://marker.test/', jti: 'marker-marker-marker' })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import * as client from 'dpop'
 import t from 'tap'
 import { goodPassword, issuer, world } from '../support/world.js'
@@ -49,4 +50,39 @@ for (const algorithm of ['ES256', 'Ed25519', 'RS256', 'PS256'] as const) {
       t.match(stolen.json(), { code: 'dpop_key_required' })
     }
   )
+}
+
+const [, documented = ''] = /```js\n([\s\S]*?)```/.exec(
+  readFileSync(new URL('../../docs/dpop.md', import.meta.url), 'utf8')
+)!
+type Client = (library: typeof client, fetch: (url: string, init: RequestInit) => Promise<Response>) => Promise<void>
+const AsyncFunction = (async () => {}).constructor as new (...text: string[]) => Client
+
+for (const nonce of ['off', 'required'] as const) {
+  t.test(`the client of docs/dpop.md works word for word, with nonces ${nonce}`, async (t) => {
+    const auth = 'https://auth.example.com'
+    const w = await world(t, (options) => ({ ...options, issuer: auth, clock: () => new Date(), dpop: { nonce } }))
+    await w.account('ada')
+    const answers: string[] = []
+    const run = new AsyncFunction(
+      'library',
+      'fetch',
+      documented.replace(/^import (.*) from 'dpop'$/m, 'const $1 = library')
+    )
+    await run(client, async (url, { method, headers, body }) => {
+      const response = await w.app.inject({
+        method: method as 'GET',
+        url: url.slice(auth.length),
+        headers: headers as Record<string, string>,
+        ...(body == null ? {} : { payload: String(body) })
+      })
+      answers.push(`${method} ${url.slice(auth.length)} ${response.statusCode}`)
+      return new Response(response.body, {
+        status: response.statusCode,
+        headers: response.headers as Record<string, string>
+      })
+    })
+    const once = ['POST /v1/login 200', 'GET /v1/me 200', 'POST /v1/refresh 200']
+    t.same(answers, nonce === 'off' ? once : ['POST /v1/login 400', ...once])
+  })
 }
