@@ -141,7 +141,8 @@ create table session (
   idle_expires_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   ended_at timestamp with time zone,
-  ended_because text
+  ended_because text,
+  dpop_jkt text
 ) with (fillfactor=75);
 alter table session add constraint session_pkey PRIMARY KEY (id);
 alter table session add constraint session_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE;
@@ -149,6 +150,7 @@ alter table session add constraint session_check CHECK ((rotated_at >= created_a
 alter table session add constraint session_check1 CHECK ((expires_at > created_at));
 alter table session add constraint session_check2 CHECK ((idle_expires_at <= expires_at));
 alter table session add constraint session_check3 CHECK (((ended_at IS NULL) = (ended_because IS NULL)));
+alter table session add constraint session_dpop_jkt_check CHECK ((length(dpop_jkt) = 43));
 alter table session add constraint session_ended_because_check CHECK ((ended_because = ANY (ARRAY['logout'::text, 'logout_all'::text, 'ended_by_owner'::text, 'ended_by_admin'::text, 'password_changed'::text, 'refresh_reused'::text, 'account_disabled'::text, 'session_limit'::text, 'revoked_by_client'::text])));
 alter table session add constraint session_generation_check CHECK (((generation >= 0) AND (generation <= '4294967295'::bigint)));
 alter table session add constraint session_transport_check CHECK ((transport = ANY (ARRAY['body'::text, 'cookie'::text])));

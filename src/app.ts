@@ -14,6 +14,7 @@ import { type BroomOptions, broom } from './plugins/broom.js'
 import { clock as followClock } from './plugins/clock.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
+import { type DpopOptions, dpop } from './plugins/dpop.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
@@ -60,6 +61,7 @@ export interface AppOptions {
   readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
   readonly authenticators: { readonly order: readonly string[]; readonly custom: readonly Authenticator[] }
+  readonly dpop: Pick<DpopOptions, 'nonce'>
   /** The endpoints of Django REST Framework's packages; null where they are switched off. */
   readonly drf: {
     readonly authenticators: readonly string[]
@@ -135,6 +137,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     clock
   })
   await app.register(vault, { masterKey: options.masterKey })
+  await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
   await app.register(keys, {
     algorithm: options.signing.algorithm,
     pollInterval: options.signing.pollInterval,

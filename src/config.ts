@@ -160,6 +160,7 @@ export function readConfig(environment: Environment, version: string): Config {
         clientId: settings.AUTH_CLIENT_ID
       },
       authenticators: { order: settings.AUTH_AUTHENTICATORS, custom: [] },
+      dpop: { nonce: settings.AUTH_DPOP_NONCE },
       drf: settings.AUTH_DRF
         ? {
             authenticators: settings.AUTH_DRF_AUTHENTICATORS,

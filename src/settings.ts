@@ -196,7 +196,7 @@ export const definitions = {
     parse: duration('0s', '10m')
   }),
   AUTH_REFRESH_LOST_RESPONSE: define({
-    help: '`recover`: in a cookie, a refresh token whose successor was never used is honoured however late. `strict`: only within the replay window.',
+    help: '`recover`: in a cookie or bound to a key (DPoP), a refresh token whose successor was never used is honoured however late. `strict`: only within the replay window.',
     fallback: 'recover',
     parse: oneOf('recover', 'strict')
   }),
@@ -226,7 +226,7 @@ export const definitions = {
     parse: duration('10s', '1d')
   }),
   AUTH_AUTHENTICATORS: define({
-    help: 'Comma-separated credentials that count, in the order in which they are looked for: `session` (cookie), `token` (API token), `bearer` (access token), `basic` (username and password; for scripts), and those of AUTH_PLUGINS by name.',
+    help: 'Comma-separated credentials that count, in the order in which they are looked for: `session` (cookie), `token` (API token), `bearer` (access token, also by the scheme DPoP), `basic` (username and password; for scripts), and those of AUTH_PLUGINS by name.',
     fallback: 'session,token,bearer',
     parse: (value: string) => {
       const names = list(text)(value)
@@ -245,6 +245,11 @@ export const definitions = {
     help: 'Whether every new account gets an API token.',
     fallback: 'false',
     parse: flag
+  }),
+  AUTH_DPOP_NONCE: define({
+    help: 'Whether DPoP proofs must carry a nonce of this service: `off`, or `required`, which costs a client one more request now and then and makes proofs that were made ahead of time worthless.',
+    fallback: 'off',
+    parse: oneOf('off', 'required')
   }),
   AUTH_DRF: define({
     help: 'Whether the endpoints of Django REST Framework’s authtoken, simplejwt, djoser and knox are served: /api-token-auth/, /api/token/, /auth/, /api/auth/, /api/register/.',

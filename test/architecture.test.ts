@@ -64,7 +64,8 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/swagger': ['plugins/openapi.ts'],
   '@fastify/swagger-ui': ['app.ts'],
   'prom-client': ['plugins/metrics.ts'],
-  'close-with-grace': ['server.ts']
+  'close-with-grace': ['server.ts'],
+  jose: ['plugins/jose.ts']
 }
 
 const src = new URL('../src/', import.meta.url)

@@ -1,3 +1,4 @@
+import { isCanonicalBase64url } from './base64url.js'
 import { later } from './session.js'
 
 /** What an access token says (RFC 9068 §2.2). No personal data: every service that verifies it can read it. */
@@ -25,6 +26,8 @@ export interface AccessTokenClaims {
   readonly token_type: 'access'
   /** The id that an account had in Django, for services that still look their users up by it. */
   readonly user_id?: string
+  /** The thumbprint of the key without whose proof the token is worth nothing (RFC 9449 §6.1). */
+  readonly cnf?: { readonly jkt: string }
 }
 
 /** What the claims are made from. */
@@ -37,6 +40,8 @@ export interface AccessTokenSubject {
   readonly permissions: readonly string[]
   readonly revision: number
   readonly userId: string | undefined
+  /** The key that the session is bound to; null where it is not. */
+  readonly jkt: string | null
   readonly authenticatedAt: Date
   readonly amr: readonly string[]
   readonly acr: string
@@ -82,7 +87,8 @@ export function composeClaims(
     amr: subject.amr,
     acr: subject.acr,
     token_type: 'access',
-    ...(subject.userId === undefined ? {} : { user_id: subject.userId })
+    ...(subject.userId === undefined ? {} : { user_id: subject.userId }),
+    ...(subject.jkt === null ? {} : { cnf: { jkt: subject.jkt } })
   }
 }
 
@@ -111,7 +117,7 @@ const isInstant = (value: unknown): value is number => Number.isSafeInteger(valu
 const isTextList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id'>, (value: unknown) => boolean> = {
+const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'cnf'>, (value: unknown) => boolean> = {
   iss: isText,
   sub: isText,
   aud: (value) => isText(value) || (isTextList(value) && value.length > 0),
@@ -131,6 +137,13 @@ const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id'>, (value: unknow
 }
 const shapeList = Object.entries(shapes)
 
+/** Exactly what we say of a key (RFC 7800 §3): a confirmation that is not understood must not be passed over. */
+function isConfirmation(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Object.keys(value).length !== 1) return false
+  const { jkt } = value as { jkt?: unknown }
+  return typeof jkt === 'string' && jkt.length === 43 && isCanonicalBase64url(jkt)
+}
+
 /**
  * Judges the claims of a token whose signature was right (RFC 9068 §4). Every claim is required and of its exact type:
  * an `exp` that is a string or Infinity has let tokens live for ever elsewhere (CVE-2026-25537).
@@ -142,6 +155,10 @@ export function judgeClaims(payload: unknown, expected: ClaimsExpectation, now: 
   const claims = payload as Record<string, unknown>
   for (const [claim, hasShape] of shapeList) {
     if (!hasShape(claims[claim])) return { ok: false, because: 'claim_missing_or_malformed', claim }
+  }
+  // A token that was bound never becomes one that is not.
+  if ('cnf' in claims && !isConfirmation(claims.cnf)) {
+    return { ok: false, because: 'claim_missing_or_malformed', claim: 'cnf' }
   }
   const checked = payload as AccessTokenClaims
   if (checked.iss !== expected.issuer) return { ok: false, because: 'issuer_wrong', claim: 'iss' }

@@ -19,6 +19,8 @@ export interface Principal {
   readonly amr: readonly string[]
   readonly acr: string | null
   readonly expiresAt: Date | null
+  /** The thumbprint of the key that the credential is bound to (RFC 9449 §6.1); null where whoever holds it may use it. */
+  readonly jkt: string | null
   /** The last revocation that was there when this was read from the database. */
   readonly revision: number
 }
@@ -36,6 +38,7 @@ export function principal(known: Partial<Principal> & Pick<Principal, 'accountId
     amr: [],
     acr: null,
     expiresAt: null,
+    jkt: null,
     revision: Number.MAX_SAFE_INTEGER,
     ...known
   }
@@ -59,6 +62,7 @@ export function principalOf(claims: AccessTokenClaims): Principal {
     amr: claims.amr,
     acr: claims.acr,
     expiresAt: new Date(claims.exp * 1000),
+    jkt: claims.cnf?.jkt ?? null,
     revision: claims.rev
   }
 }

@@ -6,7 +6,7 @@ export interface HeldSession {
   readonly idleExpiresAt: Date
   readonly expiresAt: Date
   readonly endedBecause: string | null
-  /** Whether the token lies where no script can read it (the HttpOnly cookie), or is bound to a key. */
+  /** Whether the token lies where no script can read it (the HttpOnly cookie), or is bound to a key (DPoP). */
   readonly bound: boolean
   readonly accountDisabled: boolean
 }

@@ -1,10 +1,8 @@
-import { isCanonicalBase64url } from './base64url.js'
+import { type CompactReason, splitCompact } from './compact-jws.js'
 
 /** Why a text is not a token that we could have made, before any cryptography is spent on it. */
 export type GateReason =
-  | 'too_long'
-  | 'not_a_compact_jws'
-  | 'not_canonical'
+  | CompactReason
   | 'header_unreadable'
   | 'header_member_unknown'
   | 'type_wrong'
@@ -35,21 +33,11 @@ const headerMembers = new Set(['alg', 'kid', 'typ'])
  * `zip`), and JWE's five parts, ends here (RFC 8725bis §3.1, §3.10, §3.14).
  */
 export function passGate(token: string, typ = 'at+jwt'): GateVerdict {
-  if (token.length > tokenMaxLength) return refuse('too_long')
-  const first = token.indexOf('.')
-  const second = token.indexOf('.', first + 1)
-  if (first < 1 || second < 0 || token.indexOf('.', second + 1) >= 0) return refuse('not_a_compact_jws')
-  const encoded = token.slice(0, first)
-  if (
-    !isCanonicalBase64url(encoded) ||
-    !isCanonicalBase64url(token.slice(first + 1, second)) ||
-    !isCanonicalBase64url(token.slice(second + 1))
-  ) {
-    return refuse('not_canonical')
-  }
+  const parts = splitCompact(token, tokenMaxLength)
+  if (!parts.ok) return parts
   let header: Record<string, unknown>
   try {
-    header = JSON.parse(Buffer.from(encoded, 'base64url').toString())
+    header = JSON.parse(Buffer.from(parts.header, 'base64url').toString())
   } catch {
     return refuse('header_unreadable')
   }

@@ -7,7 +7,7 @@ import { isUuid } from '../domain/uuid.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
-import { overRefusals } from './refresh.js'
+import { assertKey, overRefusals } from './refresh.js'
 import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
 
 /** What Django's packages do and this service does in another way. */
@@ -24,6 +24,8 @@ export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
   const found = await sessions.findHeld(db, presented.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   if (found.session.transport !== 'body') throw new Refusal('token_invalid', { because: 'taken out of a cookie' })
+  // These clients know no proofs: a session that is bound to a key is not renewed here.
+  assertKey(found.session, null)
   const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
   if (verdict.kind === 'refuse') {
     throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })

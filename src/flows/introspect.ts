@@ -11,7 +11,7 @@ import type { Tools } from './flow.js'
 export interface Introspection {
   readonly sub: string
   readonly username: string
-  readonly token_type: 'Bearer' | 'Token'
+  readonly token_type: 'Bearer' | 'DPoP' | 'Token'
   readonly scope: string
   readonly client_id?: string
   readonly iss?: string
@@ -26,6 +26,8 @@ export interface Introspection {
   readonly roles: readonly string[]
   readonly permissions: readonly string[]
   readonly user_id?: string
+  /** The key whose proof whoever asks must see beside the token (RFC 9449 §6.2). */
+  readonly cnf?: { readonly jkt: string }
 }
 
 /**
@@ -47,7 +49,7 @@ async function introspectAccessToken(tools: Tools, token: string): Promise<Intro
   return {
     sub: claims.sub,
     username: found.account.username,
-    token_type: 'Bearer',
+    token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP',
     scope: claims.scope,
     client_id: claims.client_id,
     iss: claims.iss,
@@ -61,7 +63,8 @@ async function introspectAccessToken(tools: Tools, token: string): Promise<Intro
     acr: claims.acr,
     roles: claims.roles,
     permissions: claims.permissions,
-    ...(claims.user_id === undefined ? {} : { user_id: claims.user_id })
+    ...(claims.user_id === undefined ? {} : { user_id: claims.user_id }),
+    ...(claims.cnf === undefined ? {} : { cnf: claims.cnf })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Proof } from '../domain/dpop.js'
 import { emailKey, usernameKey } from '../domain/identity.js'
 import { passwordScheme } from '../domain/legacy-password.js'
 import { Refusal } from '../domain/refusal.js'
@@ -6,6 +7,7 @@ import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as sessions from '../storage/sessions.js'
 import { type Client, ending, type Tools } from './flow.js'
+import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
 export interface Credentials {
@@ -17,16 +19,21 @@ export interface Credentials {
 /**
  * Begins a session with a password. An unknown name, a wrong password and a disabled account get the same answer for
  * the same work, so that neither words nor time tell who has an account.
+ *
+ * With a proof the session is bound to its key for good. It is spent once the password was right.
  */
 export async function login(
   tools: Tools,
   credentials: Credentials,
   transport: RefreshTransport,
-  client: Client
+  client: Client,
+  proof: Proof | null = null
 ): Promise<IssuedTokens> {
   const account = await checkPassword(tools, credentials)
+  if (proof !== null) await spendProof(tools, proof)
   const now = tools.clock()
-  const sitting = { transport, amr: ['pwd'], acr: 'aal1', lifetime: tools.settings.lifetimes.session, ...client }
+  const lifetime = tools.settings.lifetimes.session
+  const sitting = { transport, amr: ['pwd'], acr: 'aal1', jkt: proof?.jkt ?? null, lifetime, ...client }
   const draft = draftSession(tools, account.id, sitting, now)
   const begun = await beginWithinLimit(tools, draft, account.passwordHash)
   if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
@@ -63,6 +70,7 @@ export async function mintToken(tools: Tools, accountId: string, lifetime: numbe
     transport: 'body',
     amr: [],
     acr: 'aal0',
+    jkt: null,
     lifetime,
     userAgent: 'keyturn token mint',
     address: null
@@ -77,6 +85,7 @@ interface Sitting extends Client {
   readonly transport: RefreshTransport
   readonly amr: readonly string[]
   readonly acr: string
+  readonly jkt: string | null
   /** Milliseconds until the session's absolute end. */
   readonly lifetime: number
 }

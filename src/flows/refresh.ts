@@ -1,9 +1,21 @@
+import type { Proof } from '../domain/dpop.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { judgeRefresh } from '../domain/rotation.js'
 import { later, type RefreshTransport } from '../domain/session.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
+import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
+
+/**
+ * Throws `dpop_key_required` where a session is bound to another key than the one that was proven. It comes before the
+ * judgement of the token: whoever has an old copy of one and not the key must not be taken for a thief who has both, and
+ * end the session of its owner.
+ */
+export function assertKey(session: sessions.Session, jkt: string | null): void {
+  if (session.jkt === null || session.jkt === jkt) return
+  throw new Refusal('dpop_key_required', { because: jkt === null ? 'no proof' : 'another key' })
+}
 
 /** The refusals of a session that is over. */
 export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode> = {
@@ -15,11 +27,21 @@ export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode>
 /**
  * Trades a refresh token for the next tokens. The common case is one statement; only a token that could not rotate is
  * looked at a second time, and judged.
+ *
+ * A proof is spent whether or not the session asks for one. It binds nothing: a session is bound at its sign-in or never
+ * (RFC 9449 §5), or else a copied token could be bound to the key of whoever copied it.
  */
-export async function refresh(tools: Tools, text: string, transport: RefreshTransport): Promise<IssuedTokens> {
+export async function refresh(
+  tools: Tools,
+  text: string,
+  transport: RefreshTransport,
+  proof: Proof | null = null
+): Promise<IssuedTokens> {
   const read = tools.readRefreshToken(text)
   if (read === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
-  const presented = { ...read, transport }
+  if (proof !== null) await spendProof(tools, proof)
+  const jkt = proof?.jkt ?? null
+  const presented = { ...read, transport, jkt }
   const { db, settings } = tools
   const now = tools.clock()
 
@@ -31,6 +53,7 @@ export async function refresh(tools: Tools, text: string, transport: RefreshTran
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   // A token from a cookie cannot be in a body unless somebody took it out of a browser.
   if (found.session.transport !== transport) throw new Refusal('token_invalid', { because: `sent by ${transport}` })
+  assertKey(found.session, jkt)
   const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
   const who = { account: found.account.id, session: found.session.id }
   switch (verdict.kind) {

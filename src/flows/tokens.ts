@@ -11,6 +11,8 @@ export function djangoId(account: Pick<Account, 'externalId'>): string | undefin
 /** What a sign-in and a refresh answer with. */
 export interface IssuedTokens {
   readonly accessToken: string
+  /** `DPoP` where it is worth nothing without a proof (RFC 9449 §5). */
+  readonly tokenType: 'Bearer' | 'DPoP'
   /** Seconds. */
   readonly expiresIn: number
   readonly refreshToken: string
@@ -43,6 +45,7 @@ export async function issueTokens(
       permissions: grants.permissions,
       revision: grants.revision,
       userId: djangoId(account),
+      jkt: session.jkt,
       authenticatedAt: session.createdAt,
       amr: session.amr,
       acr: session.acr,
@@ -52,6 +55,7 @@ export async function issueTokens(
   )
   return {
     accessToken: access.token,
+    tokenType: session.jkt === null ? 'Bearer' : 'DPoP',
     expiresIn: secondsUntil(access.expiresAt, now),
     refreshToken: tools.formatRefreshToken({ sessionId: session.id, generation: session.generation }),
     refreshTokenTimeout: secondsUntil(session.idleExpiresAt, now),

@@ -23,8 +23,13 @@ export interface AccessTokens {
   sign(subject: AccessTokenSubject, now: Date): Promise<SignedAccessToken>
   /** What is wrong with a token, or its claims. */
   judge(token: string): Promise<TokenVerdict>
-  /** Who a token speaks for. Throws `token_expired` or `token_invalid`. No database is asked about a known key. */
-  authenticate(token: string): Promise<Principal>
+  /**
+   * Who a token speaks for. Throws `token_expired` or `token_invalid`. No database is asked about a known key.
+   *
+   * The scheme must be the token's own: one that is bound to a key is refused as a bearer token, and the other way round
+   * (RFC 9449 §7.1). Behind `dpop` the caller has still to see the proof by the principal's `jkt`.
+   */
+  authenticate(token: string, scheme?: 'bearer' | 'dpop'): Promise<Principal>
   /** The session of a token that was good once, for its end: an expired one is enough. Undefined for all others. */
   sessionOf(token: string): Promise<{ sessionId: string } | undefined>
 }
@@ -79,9 +84,13 @@ export const accessTokens = fp<AccessTokensOptions>(
         return { token: keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
       },
       judge,
-      async authenticate(token) {
+      async authenticate(token, scheme = 'bearer') {
         const verdict = await judge(token)
-        if (verdict.ok) return principalOf(verdict.claims)
+        if (verdict.ok) {
+          const isBound = verdict.claims.cnf !== undefined
+          if (isBound === (scheme === 'dpop')) return principalOf(verdict.claims)
+          throw new Refusal('token_invalid', { because: isBound ? 'bound, sent as bearer' : 'not bound, sent as DPoP' })
+        }
         throw new Refusal(verdict.because === 'expired' ? 'token_expired' : 'token_invalid', {
           because: verdict.because
         })

@@ -60,6 +60,11 @@ export interface AuthenticatorsOptions {
   readonly clock: () => Date
 }
 
+type AccessTokenScheme = 'bearer' | 'dpop'
+
+const isAccessTokenScheme = (scheme: string | undefined): scheme is AccessTokenScheme =>
+  scheme === 'bearer' || scheme === 'dpop'
+
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Milliseconds for which a principal that was read from the database is remembered, and how many are. */
 export const principalMaxAge = 30_000
@@ -129,21 +134,34 @@ export const authenticators = fp<AuthenticatorsOptions>(
       }
     })
 
+    /** An access token is one kind of credential, by whichever of its two schemes it comes. */
     const bearer = defineAuthenticator({
       name: 'bearer',
       challenge: 'Bearer realm="keyturn"',
-      recognizes: (_request, authorization) => authorization?.scheme === 'bearer',
-      async authenticate(_request, authorization) {
-        if (authorization?.scheme !== 'bearer') return null
+      recognizes: (_request, authorization) => isAccessTokenScheme(authorization?.scheme),
+      async authenticate(request, authorization) {
+        if (authorization === null || !isAccessTokenScheme(authorization.scheme)) return null
         const token = bearerToken(authorization)
         if (token === undefined) throw new Refusal('token_invalid', { because: 'malformed' })
-        const principal = await app.accessTokens.authenticate(token)
+        const principal = await app.accessTokens.authenticate(token, authorization.scheme)
         revocations.assertKnown()
         const ended = revocations.find(principal)
         if (ended !== undefined) throw new Refusal('token_revoked', { because: ended.because })
+        if (authorization.scheme === 'dpop') await prove(request, token, principal)
         return principal
       }
     })
+
+    /** The holder of the token's key made this request, and no other request was made with this proof. */
+    async function prove(request: FastifyRequest, token: string, principal: Principal): Promise<void> {
+      const proof = await app.dpop.proof(request, token)
+      if (proof === null) {
+        const detail = 'Send the header DPoP with a proof for this request and this token.'
+        throw new Refusal('dpop_proof_invalid', { because: 'none', detail })
+      }
+      if (proof.jkt !== principal.jkt) throw new Refusal('token_invalid', { because: 'bound to another key' })
+      await flows.spendProof(proof)
+    }
 
     const basic = defineAuthenticator({
       name: 'basic',
@@ -180,7 +198,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
   },
   {
     name: 'authenticators',
-    dependencies: ['flows', 'revocations', 'cookies', 'access-tokens', 'rate-limits'],
+    dependencies: ['flows', 'revocations', 'cookies', 'access-tokens', 'dpop', 'rate-limits'],
     fastify: '5.x'
   }
 )

@@ -37,6 +37,8 @@ const bearer = defineAuthenticator({
       const isRefresh = token.startsWith('ktr_') && (await flows.inspectRefresh(token)) !== 'unreadable'
       throw accessTokenError(isRefresh ? 'Token has wrong type' : 'Token is invalid')
     }
+    // These clients know no proofs, and without one a token that is bound to a key is worth nothing.
+    if (verdict.claims.cnf !== undefined) throw accessTokenError('Token is invalid')
     const found = await flows.inspectAccess(verdict.claims)
     if (found.state === 'alive') return found.principal
     if (found.state === 'unknown') throw unauthorized('User not found', 'user_not_found')

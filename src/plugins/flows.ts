@@ -12,6 +12,7 @@ import * as importUsers from '../flows/import-users.js'
 import * as introspect from '../flows/introspect.js'
 import * as login from '../flows/login.js'
 import * as ownAccount from '../flows/own-account.js'
+import * as proof from '../flows/proof.js'
 import * as refresh from '../flows/refresh.js'
 import * as register from '../flows/register.js'
 import * as roles from '../flows/roles.js'
@@ -31,6 +32,7 @@ type Bound<Module> = {
 export type Flows = Bound<typeof register> &
   Bound<typeof login> &
   Bound<typeof refresh> &
+  Bound<typeof proof> &
   Bound<typeof sessions> &
   Bound<typeof ownAccount> &
   Bound<typeof users> &
@@ -82,6 +84,7 @@ export const flows = fp<FlowsOptions>(
       register,
       login,
       refresh,
+      proof,
       sessions,
       ownAccount,
       users,

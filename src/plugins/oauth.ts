@@ -14,6 +14,15 @@ const codes: Record<number, string> = {
   503: 'temporarily_unavailable'
 }
 
+/** Those that have a word of their own. */
+const errors: Record<string, string> = {
+  authentication_required: 'invalid_client',
+  // RFC 9449 §5 and §8. A refresh token without its key is as good as none.
+  dpop_key_required: 'invalid_grant',
+  dpop_nonce_required: 'use_dpop_nonce',
+  dpop_proof_invalid: 'invalid_dpop_proof'
+}
+
 interface Problem {
   readonly status: number
   readonly code: string
@@ -46,7 +55,7 @@ export const oauth = fp(
       if (!isProblem(payload)) return payload
       reply.type('application/json; charset=utf-8')
       const { code, status } = payload
-      const error = code === 'authentication_required' ? 'invalid_client' : (codes[status] ?? 'server_error')
+      const error = errors[code] ?? codes[status] ?? 'server_error'
       return { error, error_description: describe(payload) }
     })
     scope.addHook('preValidation', async (request) => {

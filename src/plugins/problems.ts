@@ -1,5 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { readAuthorization } from '../domain/authorization.js'
+import { proofAlgorithms } from '../domain/dpop.js'
 import { type ChallengeParameters, Refusal, type RefusalCode, type Violation } from '../domain/refusal.js'
 import { catalogue } from '../schemas/problems.js'
 
@@ -65,6 +67,38 @@ const credentialErrors: ReadonlySet<RefusalCode> = new Set([
   'token_revoked'
 ])
 
+/** Refusals of a proof. Beside an access token it is half of a credential (401, RFC 9449 §7.1 and §9); else a request's (400, §8). */
+const proofErrors: Partial<Record<RefusalCode, string>> = {
+  dpop_nonce_required: 'use_dpop_nonce',
+  dpop_proof_invalid: 'invalid_dpop_proof'
+}
+
+const isByAccessToken = (request: FastifyRequest) => request.authenticatedBy === 'bearer'
+
+function statusOf(request: FastifyRequest, code: RefusalCode): number {
+  return proofErrors[code] !== undefined && isByAccessToken(request) ? 401 : catalogue[code].status
+}
+
+const dpopChallenge = 'DPoP realm="keyturn"'
+const algs = { algs: proofAlgorithms.join(' ') }
+
+/**
+ * How to send an access token. DPoP is named to whoever has shown that they know it, so that nobody else's parser meets
+ * one more scheme.
+ */
+function accessTokenChallenge(
+  request: FastifyRequest,
+  challenge: string,
+  parameters: ChallengeParameters | undefined
+): string {
+  const authorization = readAuthorization(request.raw.rawHeaders)
+  if (authorization !== null && authorization !== 'several' && authorization.scheme === 'dpop') {
+    return withParameters(dpopChallenge, { ...parameters, ...algs })
+  }
+  const asBearer = withParameters(challenge, parameters ?? {})
+  return request.headers.dpop === undefined ? asBearer : `${asBearer}, ${withParameters(dpopChallenge, algs)}`
+}
+
 function withParameters(challenge: string, parameters: ChallengeParameters): string {
   return [challenge, ...Object.entries(parameters).map(([name, value]) => `${name}="${value}"`)].join(', ')
 }
@@ -82,7 +116,7 @@ function challengeOf(
   const accepted = request.routeOptions.config?.access?.authenticators ?? []
   const bearer = accepted.find(({ name }) => name === 'bearer')
   if (status === 403) {
-    return parameters && bearer && withParameters(bearer.challenge!, parameters)
+    return parameters && bearer && accessTokenChallenge(request, bearer.challenge!, parameters)
   }
   if (status !== 401) return undefined
   const title = catalogue[code].title
@@ -90,11 +124,14 @@ function challengeOf(
     .filter(({ challenge }) => challenge !== undefined)
     .map(({ name, challenge }) => {
       if (name !== 'bearer') return challenge!
-      if (parameters !== undefined) return withParameters(challenge!, parameters)
-      const isAtFault = request.authenticatedBy === name && credentialErrors.has(code)
-      return isAtFault ? withParameters(challenge!, { error: 'invalid_token', error_description: title }) : challenge!
+      if (parameters !== undefined) return accessTokenChallenge(request, challenge!, parameters)
+      const error = proofErrors[code] ?? (credentialErrors.has(code) ? 'invalid_token' : undefined)
+      const isAtFault = isByAccessToken(request) && error !== undefined
+      const fault = isAtFault ? { error, error_description: title } : undefined
+      return accessTokenChallenge(request, challenge!, fault)
     })
   if (challenges.length > 0) return challenges.join(', ')
+  if (code === 'dpop_key_required') return withParameters(dpopChallenge, algs)
   // A 401 has to name something; sign-in itself asks for what is in its body, and cookies have no scheme of their own.
   return accepted.length > 0 ? 'Cookie realm="keyturn"' : 'Bearer realm="keyturn"'
 }
@@ -109,7 +146,8 @@ export const problems = fp<ProblemsOptions>(
       refusal?: Refusal,
       detail = refusal?.detail
     ) {
-      const { status, title } = catalogue[code]
+      const status = statusOf(request, code)
+      const { title } = catalogue[code]
       const challenge = challengeOf(request, code, status, refusal?.challenge)
       if (challenge !== undefined) reply.header('www-authenticate', challenge)
       const retryAfter = refusal?.retryAfter ?? (status === 503 ? 1 : undefined)

@@ -24,8 +24,9 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
       origin: [...allowedOrigins],
       credentials: true,
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: ['authorization', 'content-type', 'x-auth-request'],
-      exposedHeaders: ['www-authenticate', 'retry-after', 'x-request-id'],
+      allowedHeaders: ['authorization', 'content-type', 'dpop', 'x-auth-request'],
+      // Date: a page whose clock is wrong makes proofs by the one that counts.
+      exposedHeaders: ['date', 'dpop-nonce', 'www-authenticate', 'retry-after', 'x-request-id'],
       maxAge: 600
     }
     // An OPTIONS request without the headers of a preflight is a question to the route itself.

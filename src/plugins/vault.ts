@@ -12,6 +12,8 @@ export interface Vault {
   readonly sessionCookieKeys: readonly TextKey[]
   /** From which the keys follow that Django clients ask for again. */
   readonly authtokenSecret: Buffer
+  /** From which the nonces of DPoP follow. */
+  readonly dpopNonceSecret: Buffer
 }
 
 declare module 'fastify' {
@@ -56,7 +58,8 @@ function makeVault(master: Buffer): Vault {
     },
     refreshKeys: [textKey(derive(master, 'refresh token'))],
     sessionCookieKeys: [textKey(derive(master, 'session cookie'))],
-    authtokenSecret: derive(master, 'authtoken')
+    authtokenSecret: derive(master, 'authtoken'),
+    dpopNonceSecret: derive(master, 'dpop nonce')
   }
 }
 

@@ -43,6 +43,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'login',
         summary: 'Begin a session with a password',
+        description: 'With a header `DPoP` the session is bound to the key of that proof (RFC 9449, docs/dpop.md).',
         tags: ['sessions'],
         body: Credentials,
         response: { 200: Tokens, ...problems(400, 401, 403, 413, 415, 429, 503) }
@@ -55,8 +56,10 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         throw new Refusal('validation_failed', { errors: [{ pointer: '/session', code: 'needs_cookie', detail }] })
       }
       if (transport === 'cookie') app.assertSameSite(request)
+      // Not yet an attempt: whoever is sent back for a nonce has not tried a password.
+      const proof = await app.dpop.proof(request)
       await app.rateLimits.signIn(request)
-      const issued = await flows.login(credentials, transport, toClient(request))
+      const issued = await flows.login(credentials, transport, toClient(request), proof)
       // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
       const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
       if (isLeftOver) sessionCookie.clear(reply)
@@ -73,7 +76,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Trade the refresh token for the next tokens',
         description:
           'Safe to repeat: the same token, sent again within the replay window, gets the same successor. ' +
-          '204 where there is no refresh token at all, so that a page may ask at every load.',
+          '204 where there is no refresh token at all, so that a page may ask at every load. ' +
+          'A session that is bound to a key asks for a proof by it in the header `DPoP`.',
         tags: ['sessions'],
         body: RefreshRequest,
         response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 503) }
@@ -82,11 +86,15 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const refresh = presented(request)
       if (refresh === undefined) return noContent(reply)
-      return answer(reply, await flows.refresh(refresh.token, refresh.transport))
+      const proof = await app.dpop.proof(request)
+      return answer(reply, await flows.refresh(refresh.token, refresh.transport, proof))
     }
   )
 
-  /** The session of a page's cookie or of an access token, whose form and signature are enough to leave. */
+  /**
+   * The session of a page's cookie or of an access token, whose form and signature are enough to leave. So they are where
+   * the token is bound to a key: whoever lost the key must be able to leave, and whoever stole the token gains nothing.
+   */
   async function leaving(request: Presenting, reply: FastifyReply): Promise<{ sessionId: string } | undefined> {
     const cookie = sessionCookie.read(request)
     if (cookie !== undefined) {
@@ -96,7 +104,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       return sessionId === null ? undefined : { sessionId }
     }
     const authorization = readAuthorization(request.raw.rawHeaders)
-    if (authorization === null || authorization === 'several' || authorization.scheme !== 'bearer') return undefined
+    if (authorization === null || authorization === 'several') return undefined
+    if (authorization.scheme !== 'bearer' && authorization.scheme !== 'dpop') return undefined
     const token = bearerToken(authorization)
     return token === undefined ? undefined : await app.accessTokens.sessionOf(token)
   }
@@ -170,7 +179,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
 
 export const sessionRoutes = fp(routes, {
   name: 'routes/sessions',
-  dependencies: ['flows', 'cookies', 'access-tokens', 'guard', 'rate-limits'],
+  dependencies: ['flows', 'cookies', 'access-tokens', 'dpop', 'guard', 'rate-limits'],
   encapsulate: true,
   fastify: '5.x'
 })

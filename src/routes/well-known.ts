@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { proofAlgorithms } from '../domain/dpop.js'
 import { joseAlgorithm } from '../domain/key-ring.js'
 import { Empty } from '../schemas/common.js'
 import { Jwks, Metadata } from '../schemas/metadata.js'
@@ -55,6 +56,7 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
     id_token_signing_alg_values_supported: [
       ...new Set(app.keys.published().map(({ algorithm }) => joseAlgorithm(algorithm)))
     ],
+    dpop_signing_alg_values_supported: proofAlgorithms,
     refresh_token_expiration_types_supported: ['authorization', 'token_timeout']
   })
 

@@ -57,7 +57,7 @@ export function toApiToken(token: ApiToken) {
 export function toTokens(issued: IssuedTokens) {
   return {
     access_token: issued.accessToken,
-    token_type: 'Bearer' as const,
+    token_type: issued.tokenType,
     expires_in: issued.expiresIn,
     ...(issued.transport === 'body' ? { refresh_token: issued.refreshToken } : {}),
     refresh_token_timeout: issued.refreshTokenTimeout,

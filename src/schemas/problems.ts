@@ -33,6 +33,26 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     remedy:
       'Send "Content-Type: application/json" and "X-Auth-Request: 1", from the same origin or from one listed in AUTH_ALLOWED_ORIGINS.'
   },
+  dpop_key_required: {
+    status: 401,
+    title: 'This session is bound to a key',
+    meaning:
+      'The refresh token is good, but came without a DPoP proof, or with one by another key. Nothing was changed.',
+    remedy:
+      'Send the header DPoP with a proof by the key that the session began with. If the key is lost, let the user sign in again.'
+  },
+  dpop_nonce_required: {
+    status: 400,
+    title: 'The DPoP proof needs a nonce',
+    meaning: 'Proofs must carry a nonce of this service (AUTH_DPOP_NONCE); this one has none, or one of a while ago.',
+    remedy: 'Make the proof anew with the value of the header DPoP-Nonce as its nonce, and repeat the request.'
+  },
+  dpop_proof_invalid: {
+    status: 400,
+    title: 'The DPoP proof is not valid',
+    meaning: 'The header DPoP is not a proof for this request (RFC 9449 §4.3), or was used before.',
+    remedy: 'Make a proof for each request, also for one that is sent again; "detail" says what is wrong with this one.'
+  },
   email_taken: {
     status: 409,
     title: 'This email address is taken',

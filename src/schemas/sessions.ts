@@ -24,7 +24,9 @@ export const Credentials = closed(
 export const Tokens = closed(
   {
     access_token: Type.String({ description: 'A JWT (RFC 9068) that any service verifies with the key set.' }),
-    token_type: Type.Literal('Bearer'),
+    token_type: Type.Enum(['Bearer', 'DPoP'], {
+      description: 'How the access token is sent. `DPoP` where the session is bound to a key (RFC 9449).'
+    }),
     expires_in: Type.Integer({ description: 'Seconds until the access token expires.' }),
     refresh_token: Type.Optional(
       Type.String({ description: 'Good for one refresh. Absent where it is in the cookie.' })

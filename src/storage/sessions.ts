@@ -14,6 +14,8 @@ export interface Session {
   readonly scope: string
   readonly amr: readonly string[]
   readonly acr: string
+  /** The thumbprint of the key that the session is bound to; null where it is not. */
+  readonly jkt: string | null
   readonly createdAt: Date
   readonly idleExpiresAt: Date
   readonly expiresAt: Date
@@ -60,13 +62,14 @@ type LiveRow = AccountRow &
     scope: string
     amr: string[]
     acr: string
+    dpop_jkt: string | null
     signed_in_at: Date
     idle_expires_at: Date
     expires_at: Date
   }
 
 const live = sql`
-  s.id as session_id, s.generation, s.transport, s.client_id, s.scope, s.amr, s.acr,
+  s.id as session_id, s.generation, s.transport, s.client_id, s.scope, s.amr, s.acr, s.dpop_jkt,
   s.created_at as signed_in_at, s.idle_expires_at, s.expires_at,
   a.id, a.username, a.email, a.email_verified_at, a.roles, a.permissions, a.external_id, a.disabled_at, a.created_at,
   a.last_login_at, ${grants}`
@@ -82,6 +85,7 @@ function toLiveSession(row: LiveRow): LiveSession {
       scope: row.scope,
       amr: row.amr,
       acr: row.acr,
+      jkt: row.dpop_jkt,
       createdAt: row.signed_in_at,
       idleExpiresAt: row.idle_expires_at,
       expiresAt: row.expires_at
@@ -114,10 +118,10 @@ export async function begin(
       returning id
     )
     insert into session
-      (id, account_id, transport, client_id, scope, amr, acr, user_agent, address,
+      (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
        created_at, rotated_at, idle_expires_at, expires_at)
     select ${session.id}::uuid, a.id, ${session.transport}, ${session.clientId}, ${session.scope},
-      ${session.amr}::text[], ${session.acr}, ${session.userAgent}, ${session.address}::inet,
+      ${session.amr}::text[], ${session.acr}, ${session.jkt}, ${session.userAgent}, ${session.address}::inet,
       ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt}
     from a
     returning id`.execute(db)
@@ -131,6 +135,8 @@ export interface Rotation {
   readonly sessionId: string
   readonly generation: number
   readonly transport: RefreshTransport
+  /** The key that the request has proven to hold (DPoP); null for none. */
+  readonly jkt: string | null
   readonly idleExpiresAt: Date
   readonly now: Date
 }
@@ -140,6 +146,7 @@ const rotating = (presented: {
   readonly sessionId: RawBuilder<unknown>
   readonly generation: RawBuilder<unknown>
   readonly transport: RawBuilder<unknown>
+  readonly jkt: RawBuilder<unknown>
   readonly idleExpiresAt: Date
   readonly now: Date
 }) => ({
@@ -152,6 +159,7 @@ const rotating = (presented: {
     where s.id = ${presented.sessionId}
       and s.generation <= ${presented.generation}
       and s.transport = ${presented.transport}
+      and (s.dpop_jkt is null or s.dpop_jkt = ${presented.jkt})
       and s.ended_at is null
       and s.expires_at > ${presented.now}::timestamptz
       and s.idle_expires_at > ${presented.now}::timestamptz
@@ -162,13 +170,15 @@ const rotating = (presented: {
 /**
  * Rotates: one statement, one row by its primary key, one winner. Of several that present one generation the row lock
  * lets the first through; for the others the condition on the generation no longer holds. Undefined where the
- * presented generation is not current or the session or its account is over; `findHeld` then says which.
+ * presented generation is not current, the session is bound to another key than the one that was proven, or the session
+ * or its account is over; `findHeld` then says which.
  */
 export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefined> {
   const { set, where } = rotating({
     sessionId: sql`${rotation.sessionId}::uuid`,
     generation: sql`${rotation.generation}::bigint`,
     transport: sql`${rotation.transport}`,
+    jkt: sql`${rotation.jkt}::text`,
     idleExpiresAt: rotation.idleExpiresAt,
     now: rotation.now
   })
@@ -185,6 +195,7 @@ export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promis
     sessionId: sql`p.session_id`,
     generation: sql`p.generation`,
     transport: sql`p.transport`,
+    jkt: sql`p.jkt`,
     idleExpiresAt: rotations.at(-1)!.idleExpiresAt,
     now: rotations.at(-1)!.now
   })
@@ -199,8 +210,9 @@ export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promis
       join unnest(
         ${ids}::uuid[],
         ${rotations.map(({ generation }) => generation)}::bigint[],
-        ${rotations.map(({ transport }) => transport)}::text[]
-      ) as p (session_id, generation, transport) on p.session_id = free.id,
+        ${rotations.map(({ transport }) => transport)}::text[],
+        ${rotations.map(({ jkt }) => jkt)}::text[]
+      ) as p (session_id, generation, transport, jkt) on p.session_id = free.id,
       account as a
     ${where}
     returning ${live}`.execute(db)
@@ -224,7 +236,7 @@ export async function findHeld(db: Db, id: string): Promise<(LiveSession & { hel
         idleExpiresAt: row.idle_expires_at,
         expiresAt: row.expires_at,
         endedBecause: row.ended_because,
-        bound: row.transport === 'cookie',
+        bound: row.transport === 'cookie' || row.dpop_jkt !== null,
         accountDisabled: row.disabled_at !== null
       }
     }

@@ -37,6 +37,7 @@ export interface SessionTable {
   expires_at: Date
   ended_at: Date | null
   ended_because: string | null
+  dpop_jkt: Generated<string | null>
 }
 
 export interface SigningKeyTable {

@@ -43,7 +43,8 @@ const columns = {
     idle_expires_at: 'timestamptz',
     expires_at: 'timestamptz',
     ended_at: 'timestamptz?',
-    ended_because: 'text?'
+    ended_because: 'text?',
+    dpop_jkt: 'text?'
   },
   signing_key: {
     kid: 'text',
@@ -147,6 +148,7 @@ t.test('the invariants are constraints', async (t) => {
     ],
     ['a session without its account', session('').replace(id, '00000000-0000-4000-8000-000000000002')],
     ['a session that outlives its end', session('').replace("now() + '1 h'", "now() + '3 h'")],
+    ['a key that is no thumbprint', `update session set dpop_jkt = 'key'`],
     ['an end without a reason', `update session set ended_at = now()`],
     ['a reason that nobody knows', `update session set ended_at = now(), ended_because = 'whim'`],
     [

@@ -15,6 +15,7 @@ const subject: AccessTokenSubject = {
   permissions: ['articles.change_article'],
   revision: 7,
   userId: undefined,
+  jkt: null,
   authenticatedAt: at(-3600),
   amr: ['pwd'],
   acr: 'aal1',
@@ -205,8 +206,35 @@ t.test('a token from the future is not valid yet', async (t) => {
     t.equal(reason({ nbf }), 'not_yet_valid: nbf', String(nbf))
 })
 
+t.test('a token that is bound to a key says so, and a confirmation that is not understood is refused', async (t) => {
+  const jkt = '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I'
+  const bound = composeClaims({ ...subject, jkt }, issuance, 'token-id', 0, now)
+  t.strictSame(bound, { ...claims, cnf: { jkt } })
+  t.equal(reason({ cnf: { jkt } }), 'good')
+  for (const cnf of [
+    null,
+    {},
+    [],
+    '',
+    jkt,
+    [jkt],
+    { jkt: '' },
+    { jkt: null },
+    { jkt: [jkt] },
+    { jkt: jkt.slice(1) },
+    { jkt: `${jkt}A` },
+    { jkt: `${'A'.repeat(42)}B` },
+    { JKT: jkt },
+    { 'x5t#S256': jkt },
+    { jkt, 'x5t#S256': jkt },
+    { jwk: { kty: 'EC' } }
+  ]) {
+    t.equal(reason({ cnf }), malformed('cnf'), JSON.stringify(cnf))
+  }
+})
+
 t.test('claims that we do not know change nothing', async (t) => {
-  t.equal(reason({ admin: true, crit: ['x'], status: {}, cnf: null }), 'good')
+  t.equal(reason({ admin: true, crit: ['x'], status: {} }), 'good')
   const polluted = JSON.parse(`{"__proto__":${JSON.stringify(claims)}}`)
   t.match(judgeClaims(polluted, expected, now), { ok: false, because: 'claim_missing_or_malformed' })
 })

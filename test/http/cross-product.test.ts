@@ -4,6 +4,7 @@ import { Refusal } from '../../src/domain/refusal.js'
 import type { Requirement } from '../../src/domain/requirement.js'
 import { allow, guard } from '../../src/index.js'
 import type { Authenticator } from '../../src/plugins/authenticators.js'
+import { bindingLogin, clientKey } from '../support/dpop.js'
 import { fromOwnPage, goodPassword, type World, world } from '../support/world.js'
 
 /**
@@ -305,6 +306,11 @@ async function cast(w: World): Promise<Kind[]> {
     { name: 'bearer of a disabled account', headers: bearer(left.bearer), carries: { bearer: 'token_revoked' } },
     { name: 'garbage bearer', headers: bearer('a.b.c'), carries: { bearer: 'token_invalid' } },
     { name: 'bearer that is empty', headers: { authorization: 'Bearer' }, carries: { bearer: 'token_invalid' } },
+    {
+      name: 'bearer that is bound to a key',
+      headers: bearer((await bindingLogin(w, clientKey(), ada.username)).access_token),
+      carries: { bearer: 'token_invalid' }
+    },
     { name: 'API token as bearer', headers: bearer(good), carries: { bearer: 'token_invalid' } },
     { name: 'refresh token as bearer', headers: bearer(refreshed.refresh_token), carries: { bearer: 'token_invalid' } },
     {

@@ -2,6 +2,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.js'
 import { contract } from '../support/contract.js'
+import { type BoundTokens, clientKey, proofFor } from '../support/dpop.js'
 import { type FaultyLink, faultyLink } from '../support/faulty-link.js'
 import { freshDatabase } from '../support/postgres.js'
 import { fromOwnPage, goodPassword, type Tokens, testOptions } from '../support/world.js'
@@ -11,7 +12,12 @@ interface Setting {
   link: FaultyLink
   tokens: Tokens
   admin: Tokens
+  /** Of a session that is bound to `key`. */
+  bound: BoundTokens
 }
+
+const key = clientKey()
+const realTime = { now: () => new Date() }
 
 async function service(t: Test): Promise<Setting> {
   const { url } = await freshDatabase(t)
@@ -30,7 +36,11 @@ async function service(t: Test): Promise<Setting> {
     const payload = { username, password: goodPassword }
     return (await app.inject({ method: 'POST', url: '/v1/login', payload })).json() as Tokens
   }
-  return { app, link, tokens: await login('grace', []), admin: await login('root', ['admin']) }
+  const tokens = await login('grace', [])
+  const dpop = proofFor(realTime, key, { path: '/v1/login' })
+  const payload = { username: 'grace', password: goodPassword }
+  const bound = (await app.inject({ method: 'POST', url: '/v1/login', payload, headers: { dpop } })).json()
+  return { app, link, tokens, admin: await login('root', ['admin']), bound }
 }
 
 /** Every operation that needs the database, with what a client would send. */
@@ -83,6 +93,29 @@ for (const fault of ['cut', 'hang'] as const) {
           return [request.slice(0, 2).join(' '), response, performance.now() - before]
         })
       )
+      const { access_token: accessToken, refresh_token } = setting.bound
+      const proven = await Promise.all([
+        app.inject({
+          method: 'POST',
+          url: '/v1/refresh',
+          payload: { refresh_token },
+          headers: { dpop: proofFor(realTime, key, { path: '/v1/refresh' }) }
+        }),
+        app.inject({
+          url: '/v1/me',
+          headers: {
+            authorization: `DPoP ${accessToken}`,
+            dpop: proofFor(realTime, key, { method: 'GET', path: '/v1/me', accessToken })
+          }
+        })
+      ])
+      for (const response of proven) {
+        t.match(
+          response.json(),
+          { code: 'service_unavailable', status: 503 },
+          'a proof that cannot be spent is no proof'
+        )
+      }
       for (const [where, response, took] of answers) {
         t.match(response.json(), { code: 'service_unavailable', status: 503 }, where)
         t.ok(response.headers['retry-after'], `${where} says when to try again`)

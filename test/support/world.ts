@@ -51,6 +51,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       clientId: 'web'
     },
     authenticators: { order: ['session', 'token', 'bearer'], custom: [] },
+    dpop: { nonce: 'off' },
     drf: { authenticators: ['bearer', 'token'], rotate: false, knox: { lifetime: 10 * 60 * minute, limit: 100 } },
     rateLimits: { signIn: null, register: null },
     revocations: { pollInterval: 60_000, maxStaleness: 600_000, whenStale: 'deny' },

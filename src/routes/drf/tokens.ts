@@ -96,6 +96,8 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
   async function refused(error: unknown, token: string): Promise<unknown> {
     if (!(error instanceof Refusal)) return error
     switch (error.code) {
+      case 'dpop_key_required':
+        return tokenErrors.invalid
       case 'token_invalid':
         return (await isAccessToken(token)) ? tokenErrors.wrongType : tokenErrors.invalid
       case 'session_expired':
@@ -131,6 +133,8 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
     if (state !== 'alive' && state !== 'unreadable') throw nonField('Token is blacklisted')
     if (state === 'alive') return ok({})
     const verdict = await app.accessTokens.judge(token)
+    // Whoever asks sees no proof, so for them a token that is bound to a key is worth nothing.
+    if (verdict.ok && verdict.claims.cnf !== undefined) throw tokenErrors.invalid
     if (!verdict.ok) throw verdict.because === 'expired' ? tokenErrors.expired : tokenErrors.invalid
     if ((await flows.inspectAccess(verdict.claims)).state !== 'alive') throw nonField('Token is blacklisted')
     return ok({})
