@@ -48,7 +48,8 @@ export function hasTokenInQuery(query: unknown): boolean {
   return typeof query === 'object' && query !== null && 'access_token' in query
 }
 
-const base64 = /^[A-Za-z0-9+/]+={0,2}$/
+/** With its padding (RFC 4648 §3.2): without it a credential that was cut off would be as good as a whole one. */
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /**
  * The name and password of a Basic header in UTF-8, or undefined where it is malformed (RFC 7617 §2) or longer than
