@@ -57,13 +57,18 @@ export async function buildConfiguredApp(
 ): Promise<FastifyInstance> {
   const latestMigration = (await migrationNames()).at(-1)!
   const options = config.app(url)
-  const custom = [...(await loadAuthenticators(config.settings.AUTH_PLUGINS)), ...authenticators]
-  return await buildApp({
+  const loaded = await loadAuthenticators(config.settings.AUTH_PLUGINS)
+  const app = await buildApp({
     ...options,
-    authenticators: { ...options.authenticators, custom },
+    authenticators: { ...options.authenticators, custom: [...loaded, ...authenticators] },
     latestMigration,
     ...(logger ? {} : { logger: false })
   })
+  for (const { name } of loaded) {
+    if (options.authenticators.order.includes(name)) continue
+    app.log.warn({ authenticator: name }, `AUTH_PLUGINS defines ${name}, which AUTH_AUTHENTICATORS does not name`)
+  }
+  return app
 }
 
 /** Makes the administrator of the settings, or a link for the first one, while there is none. */

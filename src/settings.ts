@@ -236,7 +236,7 @@ export const definitions = {
     }
   }),
   AUTH_PLUGINS: define({
-    help: 'Comma-separated JavaScript modules that add authenticators: paths, or names of installed packages.',
+    help: 'Comma-separated JavaScript modules that add authenticators: paths, or names of installed packages. An authenticator counts once AUTH_AUTHENTICATORS names it too.',
     fallback: '',
     example: './x-api-key.js',
     parse: list(text)

@@ -1,5 +1,5 @@
 import type { ApiToken } from '../storage/api-tokens.js'
-import { type Command, items, lifetime, one, table, UsageError } from './command.js'
+import { accountOf, type Command, items, lifetime, one, orMissing, table, UsageError } from './command.js'
 
 const toJson = (token: ApiToken) => ({
   id: token.id,
@@ -31,7 +31,7 @@ export const apiTokenCommands: Record<string, Command> = {
       if (typeof name !== 'string') throw new UsageError('Say what the token is for: --name "backup script"')
       const life = expires === undefined ? undefined : lifetime(String(expires))
       const made = await call.withApp(async (app) =>
-        app.flows.createApiToken((await app.flows.findUser(user)).id, {
+        app.flows.createApiToken((await accountOf(app, user)).id, {
           name,
           scopes: items(call.options.scopes),
           lifetime: life
@@ -48,7 +48,7 @@ export const apiTokenCommands: Record<string, Command> = {
     async run(call) {
       const user = one(call, 'user')
       const made = await call.withApp(async (app) => {
-        const { id } = await app.flows.findUser(user)
+        const { id } = await accountOf(app, user)
         if (call.options.reset) await app.flows.deleteApiTokens(id, 'authtoken')
         return await app.flows.obtainAuthtoken(id)
       })
@@ -60,7 +60,7 @@ export const apiTokenCommands: Record<string, Command> = {
     summary: 'List the API tokens of an account.',
     async run(call) {
       const user = one(call, 'user')
-      const tokens = await call.withApp(async (app) => app.flows.listApiTokens((await app.flows.findUser(user)).id))
+      const tokens = await call.withApp(async (app) => app.flows.listApiTokens((await accountOf(app, user)).id))
       const rows = tokens.map((token) => [
         token.id,
         token.name,
@@ -81,7 +81,13 @@ export const apiTokenCommands: Record<string, Command> = {
     async run(call) {
       const [user, id, ...rest] = call.positionals
       if (user === undefined || id === undefined || rest.length > 0) throw new UsageError('Name a user and a token id.')
-      await call.withApp(async (app) => app.flows.deleteApiToken((await app.flows.findUser(user)).id, id))
+      await call.withApp(async (app) => {
+        const account = await accountOf(app, user)
+        const message =
+          `${account.username} has no API token ${JSON.stringify(id)}.\n` +
+          `\`keyturn token list ${account.username}\` lists those that there are.`
+        await orMissing(app.flows.deleteApiToken(account.id, id), message)
+      })
       return { text: `Removed ${id}.`, json: { removed: id } }
     }
   }

@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.js'
+import { Refusal } from '../domain/refusal.js'
+import type { Account } from '../storage/accounts.js'
 
 /** What a command was called with. */
 export interface Call {
@@ -46,6 +48,23 @@ export interface Command {
 /** Called wrongly: the message says how to call it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+}
+
+/** Runs work that may find nothing, and says so in words of the terminal. */
+export async function orMissing<T>(work: Promise<T>, message: string): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw error instanceof Refusal && error.code === 'not_found' ? new Error(message) : error
+  }
+}
+
+/** The account that somebody named by its username, its address or its id. */
+export function accountOf(app: FastifyInstance, name: string): Promise<Account> {
+  const message =
+    `There is no account ${JSON.stringify(name)}.\n` +
+    'Name it by its username, its email address or its id: `keyturn user list --search <beginning>` finds them.'
+  return orMissing(app.flows.findUser(name), message)
 }
 
 /** Columns under their headings. */

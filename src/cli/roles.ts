@@ -1,4 +1,4 @@
-import { type Command, items, one, table } from './command.js'
+import { type Command, items, one, orMissing, table } from './command.js'
 
 /** Roles, and what they may do. */
 export const roleCommands: Record<string, Command> = {
@@ -32,7 +32,8 @@ export const roleCommands: Record<string, Command> = {
     summary: 'Remove a role, and take it from everybody who has it.',
     async run(call) {
       const name = one(call, 'role')
-      await call.withApp((app) => app.flows.deleteRole(name))
+      const message = `There is no role ${JSON.stringify(name)}.\n\`keyturn role list\` lists those that there are.`
+      await call.withApp((app) => orMissing(app.flows.deleteRole(name), message))
       return { text: `Removed ${name}.`, json: { removed: name } }
     }
   }

@@ -1,5 +1,5 @@
 import type { TokenReason, TokenVerdict } from '../plugins/access-tokens.js'
-import { type Command, lifetime, table, UsageError } from './command.js'
+import { accountOf, type Command, lifetime, table, UsageError } from './command.js'
 
 /** Why a token is refused, in words. */
 const explanations: Record<TokenReason, string> = {
@@ -50,7 +50,7 @@ export const tokenCommands: Record<string, Command> = {
       const [name] = call.positionals
       if (name === undefined) throw new UsageError('Name one user.')
       const life = lifetime(String(call.options.ttl ?? '5m'))
-      const minted = await call.withApp(async (app) => app.flows.mintToken((await app.flows.findUser(name)).id, life))
+      const minted = await call.withApp(async (app) => app.flows.mintToken((await accountOf(app, name)).id, life))
       return {
         text: minted.accessToken,
         json: { access_token: minted.accessToken, token_type: 'Bearer', expires_in: minted.expiresIn }

@@ -1,5 +1,5 @@
 import type { Account } from '../storage/accounts.js'
-import { type Answer, type Call, type Command, items, lifetime, one, table, UsageError } from './command.js'
+import { type Answer, accountOf, type Call, type Command, items, lifetime, one, table, UsageError } from './command.js'
 
 const toJson = (account: Account) => ({
   id: account.id,
@@ -112,7 +112,7 @@ export const userCommands: Record<string, Command> = {
     summary: 'Show one account.',
     async run(call) {
       const name = one(call, 'user')
-      const account = await call.withApp((app) => app.flows.findUser(name))
+      const account = await call.withApp((app) => accountOf(app, name))
       return answer(account, describe(account))
     }
   },
@@ -124,9 +124,7 @@ export const userCommands: Record<string, Command> = {
       const name = one(call, 'user')
       if (call.options.set === undefined) throw new UsageError('Say which roles: --set a,b')
       const roles = items(call.options.set)
-      const account = await call.withApp(async (app) =>
-        app.flows.setUserRoles((await app.flows.findUser(name)).id, roles)
-      )
+      const account = await call.withApp(async (app) => app.flows.setUserRoles((await accountOf(app, name)).id, roles))
       return answer(account, `Roles of ${account.username}: ${account.roles.join(', ') || '(none)'}.`)
     }
   },
@@ -139,7 +137,7 @@ export const userCommands: Record<string, Command> = {
       if (call.options.set === undefined) throw new UsageError('Say which permissions: --set a,b')
       const permissions = items(call.options.set)
       const account = await call.withApp(async (app) =>
-        app.flows.setUserPermissions((await app.flows.findUser(name)).id, permissions)
+        app.flows.setUserPermissions((await accountOf(app, name)).id, permissions)
       )
       return answer(account, `Permissions of ${account.username}: ${account.permissions.join(', ') || '(none)'}.`)
     }
@@ -149,7 +147,7 @@ export const userCommands: Record<string, Command> = {
     summary: 'Disable an account, and end its sessions.',
     async run(call) {
       const name = one(call, 'user')
-      const account = await call.withApp(async (app) => app.flows.disableUser((await app.flows.findUser(name)).id))
+      const account = await call.withApp(async (app) => app.flows.disableUser((await accountOf(app, name)).id))
       return answer(account, `Disabled ${account.username}; its sessions are over.`)
     }
   },
@@ -158,7 +156,7 @@ export const userCommands: Record<string, Command> = {
     summary: 'Enable an account again.',
     async run(call) {
       const name = one(call, 'user')
-      const account = await call.withApp(async (app) => app.flows.enableUser((await app.flows.findUser(name)).id))
+      const account = await call.withApp(async (app) => app.flows.enableUser((await accountOf(app, name)).id))
       return answer(account, `Enabled ${account.username}.`)
     }
   },
@@ -167,7 +165,7 @@ export const userCommands: Record<string, Command> = {
     summary: 'End all sessions of an account.',
     async run(call) {
       const name = one(call, 'user')
-      const ended = await call.withApp(async (app) => app.flows.endUserSessions((await app.flows.findUser(name)).id))
+      const ended = await call.withApp(async (app) => app.flows.endUserSessions((await accountOf(app, name)).id))
       return { text: `Ended ${ended} session(s).`, json: { ended } }
     }
   }

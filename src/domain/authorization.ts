@@ -1,3 +1,6 @@
+import { signInNameMaxLength } from './identity.js'
+import { passwordMaxLength } from './password-policy.js'
+
 /** What one Authorization header says: its scheme in lower case, and what follows it as it was sent. */
 export interface Authorization {
   readonly scheme: string
@@ -45,9 +48,13 @@ export function hasTokenInQuery(query: unknown): boolean {
   return typeof query === 'object' && query !== null && 'access_token' in query
 }
 
-const base64 = /^[A-Za-z0-9+/]+={0,2}$/
+/** With its padding (RFC 4648 §3.2): without it a credential that was cut off would be as good as a whole one. */
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
-/** The name and password of a Basic header in UTF-8, or undefined where it is malformed (RFC 7617 §2). */
+/**
+ * The name and password of a Basic header in UTF-8, or undefined where it is malformed (RFC 7617 §2) or longer than
+ * anybody's can be: such a one costs no hash.
+ */
 export function basicCredentials(
   authorization: Authorization
 ): { readonly name: string; readonly password: string } | undefined {
@@ -62,5 +69,7 @@ export function basicCredentials(
   // Neither part has control characters by the RFC, and Postgres refuses the first of them with an error.
   if (/\p{Cc}/u.test(text)) return undefined
   const colon = text.indexOf(':')
-  return colon < 1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+  const [name, password] = [text.slice(0, colon), text.slice(colon + 1)]
+  if (colon < 1 || name.length > signInNameMaxLength || password.length > passwordMaxLength) return undefined
+  return { name, password }
 }

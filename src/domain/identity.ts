@@ -1,5 +1,8 @@
 import type { Violation } from './refusal.js'
 
+/** The longest name or address, in UTF-16 code units, with which a sign-in is tried at all: nobody can have a longer one. */
+export const signInNameMaxLength = 300
+
 /**
  * A username's stored form: NFKC, as Django's `UsernameField` has it, so that accounts that move over keep their names.
  */

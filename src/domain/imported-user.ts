@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isPermissionName } from './grants.js'
 import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from './identity.js'
 import { parseLegacyPassword } from './legacy-password.js'
 
@@ -94,7 +95,7 @@ const externalIdForm = /^[^\p{C}]{3,300}$/u
  * Whether a text can be a permission that another system gives. Those that begin with `keyturn.` mean something to this
  * service, and only its administrators give them.
  */
-export const isPermission = (text: string) => /^(?!keyturn\.)[A-Za-z][A-Za-z0-9_.:-]{0,127}$/i.test(text)
+export const isPermission = (text: string) => isPermissionName(text) && !/^keyturn\./i.test(text)
 
 /** Where users have no username: their address, or else their id. */
 function nameOf(user: ImportedUser): string {

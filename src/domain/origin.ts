@@ -6,23 +6,32 @@ export interface CookieRequest {
   readonly customHeader: string | undefined
 }
 
+/** The proof that a request lacks, in a word; `because` is for the log. */
+export interface MissingProof {
+  readonly proof: 'content_type' | 'custom_header' | 'origin'
+  readonly because: string
+}
+
 /**
  * Why a request that carries a cookie must not be obeyed, or null (cross-site request forgery; RFC 10017 §6.1.3.3).
  *
  * SameSite alone leaves sibling subdomains, so four things must agree: a JSON body and a header that no form can send
  * (both force a preflight), Fetch Metadata, and the Origin. A request that tells neither of the last two is refused.
  */
-export function judgeCookieRequest(request: CookieRequest, allowedOrigins: ReadonlySet<string>): string | null {
+export function judgeCookieRequest(request: CookieRequest, allowedOrigins: ReadonlySet<string>): MissingProof | null {
   if (request.contentType?.split(';')[0]?.trim().toLowerCase() !== 'application/json') {
-    return 'content type is not application/json'
+    return { proof: 'content_type', because: 'content type is not application/json' }
   }
-  if (request.customHeader === undefined) return 'header x-auth-request is missing'
+  if (request.customHeader === undefined) {
+    return { proof: 'custom_header', because: 'header x-auth-request is missing' }
+  }
   const originAllowed = request.origin !== undefined && allowedOrigins.has(request.origin)
   if (request.fetchSite !== undefined) {
     if (request.fetchSite === 'same-origin') return null
-    return originAllowed ? null : `sec-fetch-site is ${request.fetchSite} and the origin is not allowed`
+    if (originAllowed) return null
+    return { proof: 'origin', because: `sec-fetch-site is ${request.fetchSite} and the origin is not allowed` }
   }
-  return originAllowed ? null : 'neither sec-fetch-site nor an allowed origin'
+  return originAllowed ? null : { proof: 'origin', because: 'neither sec-fetch-site nor an allowed origin' }
 }
 
 /** Why a text is not an origin that may be allowed, or null. There are no patterns: each origin is listed by itself. */

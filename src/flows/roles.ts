@@ -1,3 +1,4 @@
+import { judgePermissions, judgeRoleName } from '../domain/grants.js'
 import { Refusal } from '../domain/refusal.js'
 import type { RevocationKind } from '../domain/revocation.js'
 import { later } from '../domain/session.js'
@@ -18,6 +19,8 @@ export async function putRole(
   tools: Tools,
   role: { readonly name: string; readonly description?: string | undefined; readonly permissions: readonly string[] }
 ): Promise<{ readonly role: roles.Role; readonly isNew: boolean }> {
+  const errors = [...judgeRoleName(role.name), ...judgePermissions(role.permissions)]
+  if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const put = {
     name: role.name,
     description: role.description ?? '',

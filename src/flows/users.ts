@@ -1,3 +1,4 @@
+import { judgePermissions } from '../domain/grants.js'
 import { emailKey, usernameKey } from '../domain/identity.js'
 import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
@@ -82,6 +83,8 @@ export async function setUserPermissions(
   id: string,
   permissions: readonly string[]
 ): Promise<accounts.Account> {
+  const errors = judgePermissions(permissions)
+  if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const unique = [...new Set(permissions)].sort()
   return await changeUser(tools, id, async (trx) => {
     const account = await accounts.setPermissions(trx, id, unique)

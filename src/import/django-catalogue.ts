@@ -1,6 +1,6 @@
 import { type ImportedRole, isPermission, roleNames } from '../domain/imported-user.js'
 import { type Numbered, WrongEntry } from './files.js'
-import { type Fields, idText, instant, isObject, text } from './values.js'
+import { type Fields, idText, instant, isObject, list, text } from './values.js'
 
 interface Found {
   readonly found: string[]
@@ -15,8 +15,8 @@ export interface Catalogue {
   /** By their users, `#42` or `@ada`: about 200 bytes each. */
   readonly tokens: ReadonlyMap<string, { readonly key: string; readonly createdAt: Date | null; readonly at: number }>
   readonly wrong: ReadonlyArray<{ readonly at: number; readonly because: string }>
-  rolesOf(references: unknown): Found
-  permissionsOf(references: unknown): Found
+  rolesOf(references: readonly unknown[]): Found
+  permissionsOf(references: readonly unknown[]): Found
 }
 
 /**
@@ -34,8 +34,8 @@ interface Permission {
 export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): Promise<Catalogue> {
   const appLabels = new Map<string, string>()
   const permissions = new Map<string, Permission>()
-  const groups = new Map<string, { name: string; permissions: unknown }>()
-  const groupsOfName = new Map<string, { name: string; permissions: unknown }>()
+  const groups = new Map<string, { name: string; permissions: readonly unknown[] }>()
+  const groupsOfName = new Map<string, { name: string; permissions: readonly unknown[] }>()
   const tokens = new Map<string, { key: string; createdAt: Date | null; at: number }>()
   const wrong: Array<{ at: number; because: string }> = []
 
@@ -50,7 +50,7 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
       })
     },
     'auth.group'(pk, fields) {
-      const group = { name: required(fields, 'name'), permissions: fields.permissions }
+      const group = { name: required(fields, 'name'), permissions: list(fields, 'permissions') }
       if (pk !== undefined) groups.set(referenceOf(pk), group)
       groupsOfName.set(group.name, group)
     },
@@ -89,7 +89,7 @@ export async function readCatalogue(elements: AsyncIterable<Numbered<Fields>>): 
     const name = `${app}.${codename}`
     return app !== undefined && codename !== undefined && isPermission(name) ? name : undefined
   }
-  const permissionsOf = (references: unknown) => resolve(references, permissionName)
+  const permissionsOf = (references: readonly unknown[]) => resolve(references, permissionName)
 
   const { names, notes } = roleNames([...groupsOfName.keys()])
   const roles: ImportedRole[] = []
@@ -129,10 +129,10 @@ function required(fields: Fields, name: string): string {
   return value
 }
 
-function resolve(references: unknown, find: (reference: unknown) => string | undefined): Found {
+function resolve(references: readonly unknown[], find: (reference: unknown) => string | undefined): Found {
   const found: string[] = []
   const missing: string[] = []
-  for (const reference of Array.isArray(references) ? references : []) {
+  for (const reference of references) {
     const name = find(reference)
     if (name === undefined) missing.push(referenceOf(reference))
     else found.push(name)

@@ -4,7 +4,7 @@ import { type Catalogue, readCatalogue } from './django-catalogue.js'
 import { readEntries, readEntry, untold } from './entries.js'
 import { jsonLines, type Numbered, sniff, WrongEntry } from './files.js'
 import { jsonElements } from './json.js'
-import { type Fields, flag, idText, instant, isObject, text } from './values.js'
+import { type Fields, flag, idText, instant, isObject, list, text } from './values.js'
 
 /** What the table and the dump have in common. A custom user model may have no username and be named by its address. */
 function basics(externalId: string, fields: Fields): ImportedUser {
@@ -34,8 +34,8 @@ function fromDump(element: Fields, catalogue: Catalogue, tokens: Set<string>): I
   const pk = element.pk === undefined || element.pk === null ? null : idText(element.pk, 'pk')
   if (pk === null && name === null) throw new WrongEntry('it has neither "pk" nor "username"')
   const user = basics(`django:${pk ?? `username=${name}`}`, fields)
-  const roles = catalogue.rolesOf(fields.groups)
-  const permissions = catalogue.permissionsOf(fields.user_permissions)
+  const roles = catalogue.rolesOf(list(fields, 'groups'))
+  const permissions = catalogue.permissionsOf(list(fields, 'user_permissions'))
   const keys = [pk === null ? null : `#${pk}`, `@${user.username}`, `@${user.email}`]
   const owner = keys.find((key) => key !== null && catalogue.tokens.has(key))
   if (owner) tokens.add(owner)

@@ -43,6 +43,13 @@ export function milliseconds(fields: Fields, name: string): Date | null {
   return new Date(Number(value))
 }
 
+/** A member that is a list; empty where it is missing or null. */
+export function list(fields: Fields, name: string): readonly unknown[] {
+  const value = fields[name] ?? []
+  if (!Array.isArray(value)) throw new WrongEntry(`"${name}" is not a list`)
+  return value
+}
+
 /** An id: a text or a whole number. */
 export function idText(value: unknown, name: string): string {
   if (typeof value === 'string' && value !== '') return value

@@ -1,7 +1,7 @@
 import cookie from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { judgeCookieRequest } from '../domain/origin.js'
+import { judgeCookieRequest, type MissingProof } from '../domain/origin.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 
 type WithCookies = Pick<FastifyRequest, 'headers' | 'cookies'>
@@ -54,6 +54,15 @@ function serviceCookie(
   }
 }
 
+/** What to send, never what was sent. */
+const proofs: Record<MissingProof['proof'], string> = {
+  content_type: 'The content type is not JSON: send "Content-Type: application/json", also where there is no body.',
+  custom_header: 'The header "X-Auth-Request: 1" is missing.',
+  origin:
+    "The request does not come from an origin that is allowed here: send it from a page of the service's own origin or of " +
+    'one listed in AUTH_ALLOWED_ORIGINS. A client that is no browser names one in "Origin", or uses a token instead.'
+}
+
 export const cookies = fp<CookiesOptions>(
   async (app, { secure, allowedOrigins }) => {
     await app.register(cookie)
@@ -74,7 +83,7 @@ export const cookies = fp<CookiesOptions>(
     )
     app.decorate('assertSameSite', ({ headers }: WithCookies) => {
       const custom = headers['x-auth-request']
-      const because = judgeCookieRequest(
+      const missing = judgeCookieRequest(
         {
           contentType: headers['content-type'],
           fetchSite: headers['sec-fetch-site'] as string | undefined,
@@ -83,7 +92,8 @@ export const cookies = fp<CookiesOptions>(
         },
         allowedOrigins
       )
-      if (because !== null) throw new Refusal('csrf_failed', { because })
+      if (missing === null) return
+      throw new Refusal('csrf_failed', { because: missing.because, detail: proofs[missing.proof] })
     })
   },
   { name: 'cookies', fastify: '5.x' }

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
 import { describeRequirement, isOpen } from '../domain/requirement.js'
 import { problems } from '../schemas/common.js'
+import type { Authenticator } from './authenticators.js'
 
 export interface OpenapiOptions {
   readonly version: string
@@ -27,6 +28,23 @@ function hoist(node: Json, components: Record<string, Json>): Json {
   if (!isSchema) return copy
   components[title] = copy
   return { $ref: `#/components/schemas/${title}` }
+}
+
+/**
+ * The security scheme of an authenticator that the service does not have itself, as its challenge tells it. Without one
+ * nobody knows where its credential goes; a header of the same name is the nearest that OpenAPI can say.
+ */
+function schemeOf({ name, challenge }: Authenticator) {
+  if (challenge === undefined) {
+    const description = 'An authenticator of this installation. It has no challenge; its owners say where the key goes.'
+    return { type: 'apiKey', in: 'header', name, description } as const
+  }
+  const [scheme = ''] = challenge.split(/[ ,]/)
+  return {
+    type: 'http',
+    scheme: scheme.toLowerCase(),
+    description: `An authenticator of this installation, with the challenge \`${challenge}\`.`
+  } as const
 }
 
 /** openapi.yaml, made from the routes: registered before them. */
@@ -75,8 +93,13 @@ export const openapi = fp<OpenapiOptions>(
           }
         }
       },
-      transform({ schema, url, route }) {
-        const { requirement, authenticators = [] } = route.config ?? {}
+      transform({ schema, url, route, ...document }) {
+        const { requirement, authenticators = [], access } = route.config ?? {}
+        // Hidden routes are not in the document, and neither are those whom they alone ask.
+        if (schema?.hide !== true && 'openapiObject' in document) {
+          const known = document.openapiObject.components!.securitySchemes!
+          for (const one of access?.authenticators ?? []) known[one.name] ??= schemeOf(one)
+        }
         const security = authenticators.map((name) => ({ [name]: [] }))
         // Whoever comes in anyway needs no credential, and may bring one.
         if (security.length > 0 && requirement !== undefined && isOpen(requirement)) security.unshift({})

@@ -1,4 +1,5 @@
 import { type TObject, type TProperties, Type } from 'typebox'
+import { permissionPattern, roleNamePattern } from '../domain/grants.js'
 import { passwordMaxLength } from '../domain/password-policy.js'
 
 /** A closed object: a member that is not listed is an error, never ignored. */
@@ -29,8 +30,8 @@ export const Password = Type.String({
   description: 'At most 1,024 characters.',
   examples: ['correct horse battery staple']
 })
-export const RoleName = Type.String({ pattern: '^[a-z][a-z0-9_.:-]{0,63}$', maxLength: 64, examples: ['editor'] })
-export const Permissions = Type.Array(Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.:-]{0,127}$', maxLength: 128 }), {
+export const RoleName = Type.String({ pattern: roleNamePattern, maxLength: 64, examples: ['editor'] })
+export const Permissions = Type.Array(Type.String({ pattern: permissionPattern, maxLength: 128 }), {
   maxItems: 100,
   description: 'Names of permissions. `keyturn.introspect` may ask for tokens; the others mean what your services say.',
   examples: [['articles.change_article']]
@@ -42,7 +43,7 @@ export const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
     'administers (with the role), `introspect` asks for tokens (with the permission); the others mean what your services say.',
   examples: [['profile']]
 })
-export const Roles = Type.Array(Type.String({ pattern: '^[a-z][a-z0-9_.:-]{0,63}$', maxLength: 64 }), {
+export const Roles = Type.Array(Type.String({ pattern: roleNamePattern, maxLength: 64 }), {
   maxItems: 50,
   description: 'Names of roles. `admin` may administer this service; the others mean what your services say.',
   examples: [['admin']]

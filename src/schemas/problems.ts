@@ -29,9 +29,13 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
   csrf_failed: {
     status: 403,
     title: 'This request could have come from another site',
-    meaning: 'A request that carries the refresh cookie must prove that a page of yours sent it.',
+    meaning:
+      'A request with a credential that browsers send by themselves must prove that a page of yours sent it: with the refresh ' +
+      'cookie, with the session cookie wherever something is changed, and with Basic there if a browser sent it. ' +
+      'A request with a cookie that says neither Origin nor Sec-Fetch-Site is refused.',
     remedy:
-      'Send "Content-Type: application/json" and "X-Auth-Request: 1", from the same origin or from one listed in AUTH_ALLOWED_ORIGINS.'
+      'Send "Content-Type: application/json" and "X-Auth-Request: 1", from the same origin or from one listed in ' +
+      'AUTH_ALLOWED_ORIGINS; "detail" says which of them is missing. Clients that are no browsers use a token, not a cookie.'
   },
   dpop_key_required: {
     status: 401,

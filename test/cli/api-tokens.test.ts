@@ -52,12 +52,12 @@ t.test('what is wrong is said with what to do', async (t) => {
   const wrong: Array<[string, number, RegExp]> = [
     ['token create ada', 2, /Say what the token is for: --name/],
     ['token create --name x', 2, /Name one user/],
-    ['token create nobody --name x', 1, /There is nothing here/],
+    ['token create nobody --name x', 1, /There is no account "nobody"\.\n.*keyturn user list/],
     ['token create ada --name x --expires soon', 2, /soon|lifetime|such as/i],
     ['token create ada --name x --scopes a"b', 1, /scopes\/0: Use 1 to 64 printable characters/],
     ['token revoke ada', 2, /Name a user and a token id/],
-    [`token revoke bob ${token.id}`, 1, /There is nothing here/],
-    ['token revoke ada not-an-id', 1, /There is nothing here/]
+    [`token revoke bob ${token.id}`, 1, /bob has no API token "[0-9a-f-]{36}"\.\n`keyturn token list bob`/],
+    ['token revoke ada not-an-id', 1, /ada has no API token "not-an-id"/]
   ]
   for (const [line, code, message] of wrong) {
     const outcome = await run(line)

@@ -94,6 +94,12 @@ const basics: Array<[string, string, ReturnType<typeof basicCredentials>]> = [
   ['nothing', '', undefined],
   ['no base64', 'ada:secret', undefined],
   ['Latin-1', base64(Buffer.from('ada:p\xe4ss', 'latin1')), undefined],
+  ['without its padding', base64('ada:x').slice(0, -1), undefined],
+  ['with too much padding', `${base64('ada:x')}=`, undefined],
+  ['the longest name', base64(`${'a'.repeat(300)}:x`), { name: 'a'.repeat(300), password: 'x' }],
+  ['a longer name', base64(`${'a'.repeat(301)}:x`), undefined],
+  ['the longest password', base64(`ada:${'x'.repeat(1_024)}`), { name: 'ada', password: 'x'.repeat(1_024) }],
+  ['a longer password', base64(`ada:${'x'.repeat(1_025)}`), undefined],
   ['too much', base64(`ada:${'x'.repeat(5_000)}`), undefined]
 ]
 for (const [title, credentials, expected] of basics) {

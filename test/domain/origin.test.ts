@@ -54,8 +54,8 @@ for (const contentType of [
 }
 for (const [title, request, obeyed] of cases) {
   t.test(`a request with our cookie, ${title}, is ${obeyed ? 'obeyed' : 'refused'}`, async (t) => {
-    const because = judgeCookieRequest(request, allowed)
-    t.equal(because === null, obeyed, because ?? 'no reason')
+    const missing = judgeCookieRequest(request, allowed)
+    t.equal(missing === null, obeyed, missing?.because ?? 'no reason')
   })
 }
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { countingLink } from '../support/query-count.js'
 import { goodPassword, world } from '../support/world.js'
 
 const withBasic = (t: Parameters<typeof world>[0]) =>
@@ -64,4 +65,41 @@ t.test('a browser that remembers a password does not obey another site with it',
   t.equal(await send({ origin: 'https://app.test', ...json }), 'password_incorrect')
   t.equal(await send({}), 'password_incorrect', 'a script says nothing of where it comes from')
   t.equal(await send({ 'sec-fetch-site': 'cross-site' }, 'GET'), undefined)
+})
+
+t.test('a name or a password that nobody can have costs no hash and no statement, on either face', async (t) => {
+  const w = await world(t)
+  await w.account('ada')
+  const link = await countingLink(t, w.url)
+  const app = await w.replica((options) => ({
+    ...options,
+    authenticators: { order: ['bearer', 'basic'], custom: [] },
+    database: { ...options.database, url: link.url }
+  }))
+  await app.revocations.read()
+  let hashes = 0
+  const { verify, verifyNothing } = app.passwords
+  const counted =
+    <Given extends unknown[], Result>(run: (...given: Given) => Result) =>
+    (...given: Given) => {
+      hashes++
+      return run(...given)
+    }
+  Object.assign(app.passwords, { verify: counted(verify), verifyNothing: counted(verifyNothing) })
+  const cost = async (text: string, method: 'GET' | 'POST', url: string, status: number) => {
+    const before = { hashes, statements: link.statements() }
+    const response = await app.inject({ method, url, headers: basic(text) })
+    t.equal(response.statusCode, status, url)
+    return { hashes: hashes - before.hashes, statements: link.statements() - before.statements }
+  }
+  const nothing = { hashes: 0, statements: 0 }
+  for (const [method, url] of [
+    ['GET', '/v1/me'],
+    ['POST', '/api/auth/login/']
+  ] as const) {
+    for (const text of [`${'a'.repeat(301)}:${goodPassword}`, `${'a'.repeat(3_000)}:x`, `ada:${'x'.repeat(1_025)}`]) {
+      t.same(await cost(text, method, url, 401), nothing, `${method} ${url} ${text.length}`)
+    }
+    t.same(await cost(`nobody:${goodPassword}`, method, url, 401), { hashes: 1, statements: 1 })
+  }
 })

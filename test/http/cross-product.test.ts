@@ -24,6 +24,8 @@ interface Person {
   /** Seconds since the sign-in; null where there was none. */
   readonly age: number | null
   readonly acr: string | null
+  /** Whether the database no longer has the session, and no revocation has said so. */
+  readonly gone?: boolean
 }
 
 interface Kind {
@@ -88,7 +90,7 @@ function demands(): Record<string, Demand> {
       need: allow.maxAuthAge(3_600),
       refuses: (who) => unless(who.age !== null && who.age <= 3_600, stepUp)
     },
-    fresh: { need: allow.fresh(), refuses: () => undefined },
+    fresh: { need: allow.fresh(), refuses: (who) => unless(who.gone !== true, 'token_revoked') },
     check: {
       need: allow.check('isOwner', async (who) => who.accountId === owner.id),
       refuses: (who) => unless(who.id === owner.id)
@@ -256,6 +258,9 @@ async function cast(w: World): Promise<Kind[]> {
   const other = await signIn(bob.username)
   const ended = await signIn(ada.username)
   await app.flows.endOne(JSON.parse(atob(ended.bearer.split('.')[1]!)).sid)
+  const lost = await signIn(ada.username)
+  const { sid } = JSON.parse(atob(lost.bearer.split('.')[1]!))
+  await app.db.deleteFrom('session').where('id', '=', sid).execute()
   const beforeChange = await signIn(changed.username)
   await app.flows.setUserRoles(changed.id, ['reader'])
   const minted = await app.flows.mintToken(ada.id, 600_000)
@@ -299,6 +304,11 @@ async function cast(w: World): Promise<Kind[]> {
       name: 'bearer that was minted',
       headers: bearer(minted.accessToken),
       carries: { bearer: { ...full, acr: 'aal0' } }
+    },
+    {
+      name: 'bearer of a session that is gone',
+      headers: bearer(lost.bearer),
+      carries: { bearer: { ...full, gone: true } }
     },
     { name: 'expired bearer', headers: bearer(expired.access_token), carries: { bearer: 'token_expired' } },
     { name: 'bearer of an ended session', headers: bearer(ended.bearer), carries: { bearer: 'token_revoked' } },

@@ -328,9 +328,10 @@ t.test('a change of password, and the end of a session, are told in simplejwt’
   const changed = await pair()
   await w.app.flows.changePassword({ accountId: id, sessionId: null }, goodPassword, 'another fine secret')
   await w.app.flows.changePassword({ accountId: id, sessionId: null }, 'another fine secret', goodPassword)
-  t.same((await post('/api/token/refresh/', { refresh: changed.refresh })).json(), {
-    detail: "The user's password has been changed."
-  })
+  const over = await post('/api/token/refresh/', { refresh: changed.refresh })
+  t.equal(over.statusCode, 401)
+  t.equal(over.headers['www-authenticate'], 'Bearer realm="api"')
+  t.same(over.json(), { detail: "The user's password has been changed." })
   t.same((await protectedView(changed.access)).json(), {
     detail: "The user's password has been changed.",
     code: 'password_changed'
@@ -409,6 +410,7 @@ t.test('Django’s session authentication in front makes a 401 a 403, and asks f
   })
   t.equal(forged.statusCode, 403)
   t.equal(forged.body, '{"detail":"CSRF Failed: CSRF cookie not set."}')
+  t.equal(forged.headers.allow, 'POST, OPTIONS')
 })
 
 t.test('an account that was deleted, and knox’s limit', async (t) => {
@@ -427,15 +429,17 @@ t.test('an account that was deleted, and knox’s limit', async (t) => {
   const third = await login()
   t.equal(third.statusCode, 403)
   t.equal(third.body, '{"error":"Maximum amount of tokens allowed per user exceeded."}')
+  t.equal(third.headers.allow, 'POST, OPTIONS')
   w.wait(3_600_000)
   t.equal((await login()).statusCode, 200, 'those that have expired do not count')
   const me = await w.app.inject({ url: '/auth/users/me/', headers: { authorization: `Token ${made.token}` } })
   t.same(me.json(), { detail: 'Invalid token.' })
 
   await w.app.flows.deleteAccount(id, goodPassword)
-  t.same((await w.post('/api/token/refresh/', { refresh })).json(), {
-    detail: 'No active account found for the given token.'
-  })
+  const gone = await w.post('/api/token/refresh/', { refresh })
+  t.equal(gone.statusCode, 401)
+  t.equal(gone.headers['www-authenticate'], 'Bearer realm="api"')
+  t.same(gone.json(), { detail: 'No active account found for the given token.' })
 })
 
 t.test('what is not served is not there: tokens that slide, mail, social sign-in, dj-rest-auth', async (t) => {
@@ -548,3 +552,22 @@ t.test('a foreign header keeps nobody from registering', async (t) => {
     t.equal(registered.statusCode, 201, authorization)
   }
 })
+
+t.test(
+  'the claim user_id is the number that an account had in Django, as a text, and no other account has it',
+  async (t) => {
+    const w = await django(true)(t)
+    const { id } = await w.app.flows.createAccount(ada)
+    await w.app.flows.createAccount({ username: 'grace', password: goodPassword })
+    await w.app.db.updateTable('account').set({ external_id: 'django:42' }).where('id', '=', id).execute()
+    const claims = (token: string) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
+    const pair = async (username: string) => (await w.post('/api/token/', { ...ada, username })).json()
+    const mine = await pair('ada')
+    t.equal(claims(mine.access).user_id, '42')
+    t.equal(claims(mine.access).sub, id)
+    const refreshed = (await w.post('/api/token/refresh/', { refresh: mine.refresh })).json()
+    t.equal(claims(refreshed.access).user_id, '42', 'also after a refresh')
+    t.equal(claims((await w.login('ada')).access_token).user_id, '42', 'whatever the door')
+    t.notOk('user_id' in claims((await pair('grace')).access))
+  }
+)

@@ -202,3 +202,30 @@ t.test('whom another system vouches for and this one does not know has no accoun
   t.equal(await ask('DELETE', '/v1/me', { current_password: 'x' }), 404)
   t.equal(await ask('POST', '/v1/me/password', { current_password: 'x', new_password: 'y' }), 404)
 })
+
+t.test('openapi.json names the authenticators of one’s own, also those without a challenge', async (t) => {
+  const custom = [
+    { name: 'partner', authenticate: () => null },
+    { name: 'apikey', challenge: 'ApiKey realm="test"', authenticate: () => null },
+    { name: 'idle', authenticate: () => null }
+  ]
+  const w = await world(
+    t,
+    (options) => ({ ...options, authenticators: { order: ['partner', 'bearer'], custom } }),
+    async (app) => {
+      await app.register(guard, { authenticators: ['apikey'], requirement: allow.role('editor') })
+      app.get('/probe', answer)
+      app.get('/hidden', { schema: { hide: true }, config: { authenticators: ['drf-token'] } as object }, answer)
+    }
+  )
+  const response = await w.get('/openapi.json')
+  t.equal(response.statusCode, 200)
+  const { components, paths } = response.json()
+  t.same(Object.keys(components.securitySchemes), ['bearer', 'token', 'session', 'basic', 'partner', 'apikey'])
+  t.match(components.securitySchemes, {
+    partner: { type: 'apiKey', in: 'header', name: 'partner' },
+    apikey: { type: 'http', scheme: 'apikey' }
+  })
+  t.same(paths['/v1/me'].get.security, [{ partner: [] }, { bearer: [] }])
+  t.match(paths['/probe'].get, { security: [{ apikey: [] }], 'x-requirement': { role: 'editor' } })
+})

@@ -381,3 +381,37 @@ t.test('a replica that does not know of revocations asks the database each time'
   await w.app.db.updateTable('session').set({ ended_at: w.now(), ended_because: 'logout' }).execute()
   t.equal((await get(forgetful, one.session)).statusCode, 401)
 })
+
+t.test('a refused page is told which proof is missing, and nothing of what it sent', async (t) => {
+  const w = await world(t)
+  await w.account('ada')
+  const body = { username: 'ada', password: goodPassword, refresh_transport: 'cookie' }
+  const text = 'text/x-sent-by-evil.example'
+  for (const [headers, detail] of [
+    [
+      { ...fromOwnPage, 'content-type': 'application/json', 'x-auth-request': undefined },
+      /"X-Auth-Request: 1" is missing/
+    ],
+    [{ ...fromOwnPage, 'sec-fetch-site': 'evil-site' }, /not come from an origin that is allowed/],
+    [
+      { 'content-type': 'application/json', 'x-auth-request': '1' },
+      /A client that is no browser names one in "Origin"/
+    ],
+    [{ ...fromOwnPage, 'sec-fetch-site': undefined, origin: 'https://evil.example' }, /AUTH_ALLOWED_ORIGINS/]
+  ] as const) {
+    const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
+    const response = await w.post('/v1/login', body, sent as Record<string, string>)
+    t.match(response.json(), { code: 'csrf_failed', status: 403, detail }, JSON.stringify(sent))
+    t.notMatch(response.body, /evil/)
+  }
+  const { value, name } = (
+    (await w.post('/v1/login', { ...body, session: true }, fromOwnPage)).cookies as unknown as Array<{
+      name: string
+      value: string
+    }>
+  ).find(({ name }) => name === '__Host-Http-session')!
+  const headers = { ...fromOwnPage, cookie: `${name}=${value}`, 'content-type': text }
+  const untyped = await w.app.inject({ method: 'DELETE', url: '/v1/me', headers, payload: 'x' })
+  t.match(untyped.json(), { code: 'csrf_failed', detail: /send "Content-Type: application\/json"/ })
+  t.notMatch(untyped.body, /evil/)
+})

@@ -49,13 +49,56 @@ t.test('what cannot be told into lines of CSV any more is told, with all that ca
   const open1 = await open(t, 'django', `${header}1,ada,,t,\n2,"grace,,t,\n3,linus,,t,\n`)
   t.match(brief(await entriesOf(open1)), [
     [2, 'django:1'],
-    [Number, /never closed: nothing after it could be read/]
+    [3, /never closed: nothing after it could be read/]
   ])
   const huge = await open(t, 'django', `${header}1,ada,,t,\n2,${'x'.repeat(2_000_000)},,t,\n`)
   t.match(brief(await entriesOf(huge)), [
     [2, 'django:1'],
-    [Number, /longer than 1 MiB/]
+    [3, /longer than 1 MiB/]
   ])
+})
+
+t.test('a quote that is never closed is told where it was opened, wherever that is', async (t) => {
+  const never = 'a quote that was opened here is never closed: nothing after it could be read'
+  const rest = Array.from({ length: 5_000 }, (_, at) => `${at + 10},user${at},,t,\n`).join('')
+  for (const [title, content, told] of [
+    [
+      'after empty lines',
+      `${header}1,ada,,t,\n\n\n"2,grace,,t,\n${rest}`,
+      [
+        [2, 'django:1'],
+        [5, never]
+      ]
+    ],
+    [
+      'as the last field',
+      `${header}1,ada,,t,\n2,grace,,t,"2021\n${rest}`,
+      [
+        [2, 'django:1'],
+        [3, never]
+      ]
+    ],
+    ['behind one that was closed', `${header}1,"a\nb",,"t,\n${rest}`, [[3, never]]],
+    [
+      'with line ends of Windows',
+      `${header}1,ada,,t,\r\n2,"a\r\nb","x\r\n3,linus,,t,\r\n`,
+      [
+        [2, 'django:1'],
+        [4, never]
+      ]
+    ],
+    ['behind one that does not match', `${header}1,"a"b"c,,t,\n${rest}`, [[2, never]]],
+    [
+      'at the end',
+      `\ufeff${header}1,ada,,t,\n2,"`,
+      [
+        [2, 'django:1'],
+        [3, never]
+      ]
+    ]
+  ] as const) {
+    t.same(brief(await entriesOf(await open(t, 'django', content))), told, title)
+  }
 })
 
 t.test('lines of JSON that are wrong are told by their numbers, and the others are kept', async (t) => {
@@ -175,4 +218,29 @@ t.test('users of another model are read by its name, with their addresses for us
     }
   ])
   t.equal(entries.length, 1)
+})
+
+t.test('references that are no list are told, and never taken for none', async (t) => {
+  const user = (pk: number, fields: object) => ({ model: 'auth.user', pk, fields: { username: `u${pk}`, ...fields } })
+  const source = await open(
+    t,
+    'django',
+    dump(
+      { model: 'auth.group', pk: 1, fields: { name: 'Editors', permissions: 'x' } },
+      user(1, { groups: 'x' }),
+      user(2, { user_permissions: { 5: true } }),
+      user(3, { groups: 0 }),
+      user(4, { groups: null }),
+      user(5, { groups: [] })
+    )
+  )
+  t.same(source.roles, [], 'a group of which nobody knows what it may do is none')
+  t.same(brief(await entriesOf(source)), [
+    [2, '"groups" is not a list'],
+    [3, '"user_permissions" is not a list'],
+    [4, '"groups" is not a list'],
+    [5, 'django:4'],
+    [6, 'django:5'],
+    [1, '"permissions" is not a list']
+  ])
 })

@@ -64,6 +64,17 @@ t.test('the authenticator of the documentation lets in the keys of another syste
   )
   t.equal((await me({ 'x-api-key': 'key-of-nobody' })).status, 401, 'whom the other system knows and this one does not')
   t.equal((await me({ 'x-api-key': 'key-of-ada', authorization: 'Bearer x' })).status, 400, 'two credentials')
+
+  const described = await fetch(`${service.url}/openapi.json`)
+  t.equal(described.status, 200)
+  const { components, paths } = (await described.json()) as {
+    components: { securitySchemes: Record<string, object> }
+    paths: Record<string, { get: { security: object[]; 'x-requirement': object } }>
+  }
+  t.same(Object.keys(components.securitySchemes), ['bearer', 'token', 'session', 'basic', 'x-api-key'])
+  t.match(components.securitySchemes['x-api-key'], { type: 'http', scheme: 'apikey', description: /realm="billing"/ })
+  t.same(paths['/v1/me']?.get.security, [{ session: [] }, { token: [] }, { bearer: [] }, { 'x-api-key': [] }])
+
   other.fail()
   t.equal((await me({ 'x-api-key': 'key-of-ada' })).status, 503, 'nobody knows, so nobody is refused for good')
 })

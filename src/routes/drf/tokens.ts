@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { DrfError, detail, nonField, readFields, tokenErrors } from '../../domain/drf.js'
+import { signInNameMaxLength } from '../../domain/identity.js'
 import { passwordMaxLength } from '../../domain/password-policy.js'
 import { Refusal } from '../../domain/refusal.js'
 import type { IssuedTokens } from '../../flows/tokens.js'
@@ -33,7 +34,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
   ): Promise<T> {
     // What nobody can have costs no hash.
     if (username === undefined || password === undefined) throw refused
-    if (username.length > 300 || password.length > passwordMaxLength || password === '') throw refused
+    if (username.length > signInNameMaxLength || password.length > passwordMaxLength || password === '') throw refused
     await app.rateLimits.signIn(request)
     try {
       return await signIn({ username, password })
