@@ -125,9 +125,13 @@ export async function begin(
       ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt}
     from a
     returning id`.execute(db)
+  if (rows.length === 0) return undefined
   // Read by a statement of its own: the one above may have waited for a change of the account, and would show the
   // account after that change beside the revocations before it.
-  return rows.length === 0 ? undefined : await findHeld(db, session.id)
+  const found = await findHeld(db, session.id)
+  // What ended it between the two statements is among the revocations that its tokens would say they were issued after,
+  // and nothing would end them any more.
+  return found === undefined || found.held.endedBecause !== null || found.held.accountDisabled ? undefined : found
 }
 
 /** What one refresh asks for. */

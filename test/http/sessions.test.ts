@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import t from 'tap'
 import { fromOwnPage, goodPassword, type Tokens, type World, world } from '../support/world.js'
 
@@ -229,4 +230,23 @@ t.test('two refresh tokens in one request are refused', async (t) => {
   t.match(both.json(), { code: 'request_malformed', status: 400 })
   const planted = await w.post('/v1/refresh', {}, { ...fromOwnPage, cookie: `${jar}; ${cookie.name}=planted` })
   t.match(planted.json(), { code: 'token_invalid', status: 401 })
+})
+
+t.test('a sign-in that is overtaken by the end of its session gets no tokens, which nothing would end', async (t) => {
+  const w = await world(t)
+  const username = await w.account()
+  // The sign-in reads its session after another has ended it, as happens between its two statements.
+  await sql
+    .raw(`
+      create function overtake() returns trigger language plpgsql as $$
+      begin
+        insert into revocation (kind, subject, because, created_at, expires_at)
+        values ('account', new.account_id::text, 'ended_by_admin', new.created_at, new.expires_at);
+        update session set ended_at = created_at, ended_because = 'ended_by_admin' where id = new.id;
+        return null;
+      end $$;
+      create trigger overtake after insert on session for each row execute function overtake()`)
+    .execute(w.app.db)
+  const response = await w.post('/v1/login', { username, password: goodPassword })
+  t.match(response.json(), { code: 'invalid_credentials', status: 401 })
 })

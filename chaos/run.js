@@ -1,0 +1,125 @@
+// Faults under load, and what they cost: node chaos/run.js [--quick] [--only <word>] [--stale allow|deny] [--seconds N]
+//
+// Exits with 1 where a count that must be 0 is not. The full run writes docs/chaos.md.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { runClients } from './lib/clients.js'
+import { faults } from './lib/faults.js'
+import { closeAgents, send } from './lib/http.js'
+import { Ledger, Tally } from './lib/ledger.js'
+import { mustBeZero, toDocument, toMarkdown } from './lib/report.js'
+import { startTopology } from './lib/topology.js'
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    stale: { type: 'string', default: 'deny' },
+    seconds: { type: 'string' }
+  }
+})
+const hold = Number(options.seconds ?? (options.quick ? 1.2 : 7)) * 1_000
+const calm = options.quick ? 700 : 5_000
+const counts = options.quick ? { people: 6, revokers: 2, newcomers: 1 } : { people: 16, revokers: 4, newcomers: 2 }
+const limits = {
+  /** What a replica does that has not read for `staleBound` milliseconds: judge no more, or by what it last knew. */
+  stale: options.stale,
+  staleBound: 2_000,
+  /** With `allow`, for a replica that can read: the interval of the poll, and what a poll and a busy machine may take. */
+  bound: 2_000
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'keyturn-chaos-'))
+chmodSync(folder, 0o755)
+const topology = await startTopology(folder, {
+  AUTH_REVOCATION_STALE: limits.stale,
+  AUTH_REVOCATION_MAX_STALENESS: `${limits.staleBound / 1000}s`
+})
+const ledger = new Ledger()
+const outages = []
+let tally = new Tally('start')
+let isOver = false
+
+/** Notes that a replica cannot know of revocations from now on; the answer ends that. */
+function outage(replica) {
+  const one = { replica, from: performance.now(), to: undefined }
+  outages.push(one)
+  return () => {
+    one.to = performance.now()
+  }
+}
+
+/** Milliseconds until every replica says that it is ready. */
+async function healed() {
+  const from = performance.now()
+  for (const replica of topology.replicas) {
+    for (;;) {
+      const ready = await send(replica, { method: 'GET', path: '/readyz' }).catch(() => undefined)
+      if (ready?.status === 200) break
+      if (performance.now() - from > 30_000) throw new Error(`replica ${replica.name} does not heal`)
+      await delay(10)
+    }
+  }
+  return performance.now() - from
+}
+
+async function run() {
+  const load = runClients({
+    replicas: topology.replicas,
+    outages,
+    tally: () => tally,
+    ledger,
+    isOver: () => isOver,
+    limits,
+    counts
+  })
+  // What ends the load ends the run.
+  const failed = load.then(() => {})
+  await Promise.race([delay(500), failed])
+  const tallies = []
+  for (const fault of faults) {
+    if (options.only !== undefined && !fault.name.includes(options.only)) continue
+    tally = new Tally(fault.name)
+    tallies.push(tally)
+    await Promise.race([fault.run({ topology, outage, hold }), failed])
+    tally.healed = await healed()
+    await Promise.race([delay(calm), failed])
+    tally.lost.push(...(await ledger.lost(topology.query)))
+    await tally.explain(topology.query)
+    for (const replica of topology.replicas) tally.otherErrors.push(...replica.errors.splice(0))
+    for (const line of tally.faults.slice(0, 10)) console.log(`${fault.name}: ${line}`)
+  }
+  isOver = true
+  await load
+  tallies.at(-1).lost.push(...(await ledger.lost(topology.query)))
+  return tallies
+}
+
+const started = performance.now()
+let tallies
+try {
+  tallies = await run()
+} finally {
+  closeAgents()
+  await topology.close()
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+}
+const rows = tallies.map((one) => one.row())
+const sum = (name) => rows.reduce((total, row) => total + row[name], 0)
+const table = toMarkdown(rows)
+console.log(`\n${table}\n`)
+console.log(`${sum('requests')} requests in ${Math.round((performance.now() - started) / 1000)} s`)
+for (const [name, words] of Object.entries(mustBeZero)) console.log(`${words}: ${sum(name)}`)
+if (Object.keys(mustBeZero).some((name) => sum(name) > 0)) process.exitCode = 1
+if (!options.quick && options.only === undefined) {
+  const machine = {
+    cpu: cpus()[0]?.model.trim(),
+    cores: availableParallelism(),
+    node: process.versions.node,
+    postgres: topology.version
+  }
+  writeFileSync(new URL('../docs/chaos.md', import.meta.url), toDocument(rows, { machine, counts, limits, hold, calm }))
+}
