@@ -13,6 +13,7 @@ import { type Authenticator, authenticators, principalMaxAge } from './plugins/a
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
+import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delivery.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
@@ -25,7 +26,9 @@ import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
+import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation-feed.js'
 import { revocations } from './plugins/revocations.js'
+import { statusLists } from './plugins/status-lists.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
@@ -35,8 +38,10 @@ import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
 import { oauthRoutes } from './routes/oauth.js'
 import { pageRoutes } from './routes/pages.js'
+import { type RevocationRoutesOptions, revocationRoutes } from './routes/revocations.js'
 import { roleRoutes } from './routes/roles.js'
 import { sessionRoutes } from './routes/sessions.js'
+import { statusListRoutes } from './routes/status-lists.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { administration, userRoutes } from './routes/users.js'
 import { wellKnownRoutes } from './routes/well-known.js'
@@ -66,6 +71,10 @@ export interface AppOptions {
   readonly rateLimits: RateLimitsOptions
   /** Milliseconds between two looks for revocations, when no notification comes. */
   readonly revocationPollInterval: number
+  readonly revocationFeed: Omit<RevocationFeedOptions, 'issuer' | 'clock'> & RevocationRoutesOptions
+  /** Milliseconds between two looks at the database for status lists. */
+  readonly statusListInterval: number
+  readonly events: Omit<EventDeliveryOptions, 'issuer' | 'clock'>
   readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
@@ -77,6 +86,9 @@ export interface AppOptions {
   /** Registered first: how tests look inside. */
   readonly before?: FastifyPluginAsync
 }
+
+/** Seconds for which others may keep a status list. */
+const statusListTtl = 30
 
 /** For routes that are for everybody, and that look at no credential. */
 const everybody = { requirement: allow.allowAny(), authenticators: [] } as const
@@ -136,6 +148,15 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     times: { publishAhead: options.jwksMaxAge * 1000, accessLifetime: access + options.leeway * 1000 },
     clock
   })
+  await app.register(revocationFeed, { ...options.revocationFeed, issuer: options.issuer, clock })
+  await app.register(statusLists, {
+    on: options.flows.statusList,
+    issuer: options.issuer,
+    ttl: statusListTtl,
+    interval: options.statusListInterval,
+    clock
+  })
+  await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
   await app.register(passwords, options.passwords)
   await app.register(accessTokens, {
     issuer: options.issuer,
@@ -163,6 +184,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(guard, everybody)
       await scope.register(accountRoutes)
       await scope.register(sessionRoutes)
+      await scope.register(revocationRoutes, { access: options.revocationFeed.access })
+      await scope.register(statusListRoutes)
     },
     { prefix: '/v1' }
   )

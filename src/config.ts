@@ -156,7 +156,9 @@ export function readConfig(environment: Environment, version: string): Config {
         },
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
-        clientId: settings.AUTH_CLIENT_ID
+        clientId: settings.AUTH_CLIENT_ID,
+        statusList: settings.AUTH_STATUS_LIST,
+        loopbackReceivers: !production
       },
       authenticators: { order: settings.AUTH_AUTHENTICATORS, custom: [] },
       drf: settings.AUTH_DRF
@@ -168,6 +170,15 @@ export function readConfig(environment: Environment, version: string): Config {
         : null,
       rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
       revocationPollInterval: 1_000,
+      revocationFeed: {
+        access: settings.AUTH_REVOCATION_FEED,
+        maxWaiting: 1_000,
+        maxStreams: 1_000,
+        heartbeat: 15_000,
+        slowAfter: 15_000
+      },
+      statusListInterval: 1_000,
+      events: { pollInterval: 5_000, timeout: 10_000 },
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
         pollInterval: 10_000

@@ -1,4 +1,5 @@
 import { later } from './session.js'
+import type { StatusReference } from './status-list.js'
 
 /** What an access token says (RFC 9068 §2.2). No personal data: every service that verifies it can read it. */
 export interface AccessTokenClaims {
@@ -25,6 +26,8 @@ export interface AccessTokenClaims {
   readonly token_type: 'access'
   /** The id that an account had in Django, for services that still look their users up by it. */
   readonly user_id?: string
+  /** Where a status list says whether the session is over (Token Status List §6.1). */
+  readonly status?: StatusReference
 }
 
 /** What the claims are made from. */
@@ -42,6 +45,8 @@ export interface AccessTokenSubject {
   readonly acr: string
   /** The session's absolute end: no token outlives it. */
   readonly sessionExpiresAt: Date
+  /** Null where the session has no place in a status list. */
+  readonly statusIndex: number | null
 }
 
 export interface Issuance {
@@ -62,7 +67,8 @@ export function composeClaims(
   issuance: Issuance,
   tokenId: string,
   random: number,
-  now: Date
+  now: Date,
+  status?: StatusReference
 ): AccessTokenClaims {
   const lifetime = Math.ceil(issuance.lifetime * (1 - random * 0.05))
   return {
@@ -82,7 +88,8 @@ export function composeClaims(
     amr: subject.amr,
     acr: subject.acr,
     token_type: 'access',
-    ...(subject.userId === undefined ? {} : { user_id: subject.userId })
+    ...(subject.userId === undefined ? {} : { user_id: subject.userId }),
+    ...(status === undefined ? {} : { status })
   }
 }
 
@@ -111,7 +118,7 @@ const isInstant = (value: unknown): value is number => Number.isSafeInteger(valu
 const isTextList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id'>, (value: unknown) => boolean> = {
+const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'status'>, (value: unknown) => boolean> = {
   iss: isText,
   sub: isText,
   aud: (value) => isText(value) || (isTextList(value) && value.length > 0),

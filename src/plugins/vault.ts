@@ -12,6 +12,8 @@ export interface Vault {
   readonly sessionCookieKeys: readonly TextKey[]
   /** From which the keys follow that Django clients ask for again. */
   readonly authtokenSecret: Buffer
+  /** Shuffles the places of sessions in the status lists. */
+  readonly statusListKey: Buffer
 }
 
 declare module 'fastify' {
@@ -56,7 +58,8 @@ function makeVault(master: Buffer): Vault {
     },
     refreshKeys: [textKey(derive(master, 'refresh token'))],
     sessionCookieKeys: [textKey(derive(master, 'session cookie'))],
-    authtokenSecret: derive(master, 'authtoken')
+    authtokenSecret: derive(master, 'authtoken'),
+    statusListKey: derive(master, 'status list')
   }
 }
 

@@ -47,12 +47,17 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       passwordPolicy: { minLength: 15, blocklist },
       signUp: 'open',
       tokenOnRegister: false,
-      clientId: 'web'
+      clientId: 'web',
+      statusList: false,
+      loopbackReceivers: true
     },
     authenticators: { order: ['session', 'token', 'bearer'], custom: [] },
     drf: { authenticators: ['bearer', 'token'], rotate: false, knox: { lifetime: 10 * 60 * minute, limit: 100 } },
     rateLimits: { signIn: null, register: null },
     revocationPollInterval: 60_000,
+    revocationFeed: { access: 'public', maxWaiting: 50, maxStreams: 20, heartbeat: 60_000, slowAfter: 60_000 },
+    statusListInterval: 0,
+    events: { pollInterval: 60_000, timeout: 5_000 },
     signing: { algorithm: 'ES256', pollInterval: 60_000 },
     jwksMaxAge: 300,
     leeway: 5,
