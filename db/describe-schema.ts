@@ -44,6 +44,16 @@ join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = current_schema() and c.relkind = 'r' and c.relname not like 'migration%'
 order by c.relname`
 
+/** Those that belong to no column. */
+const sequences = `
+select format('create sequence %I minvalue %s;', c.relname, s.seqmin) as text
+from pg_sequence s
+join pg_class c on c.oid = s.seqrelid
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = current_schema()
+  and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('i', 'a') and d.refobjsubid > 0)
+order by c.relname`
+
 /** The text of db/schema.sql for a database that was migrated: the one place to read the schema. */
 export async function describeSchema(url: string): Promise<string> {
   const client = new pg.Client({ connectionString: url })
@@ -55,7 +65,8 @@ export async function describeSchema(url: string): Promise<string> {
     const tables = rows.map(({ text, constraints, indexes, triggers }) =>
       [text, ...constraints, ...indexes, ...triggers].join('\n')
     )
-    return `-- What db/migrations make. Written by \`npm run schema\`; do not edit.\n\n${tables.join('\n\n')}\n`
+    const free = (await client.query<{ text: string }>(sequences)).rows.map(({ text }) => text)
+    return `-- What db/migrations make. Written by \`npm run schema\`; do not edit.\n\n${[...free, ...tables].join('\n\n')}\n`
   } finally {
     await client.end()
   }

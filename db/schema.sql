@@ -1,5 +1,7 @@
 -- What db/migrations make. Written by `npm run schema`; do not edit.
 
+create sequence session_status_index minvalue 0;
+
 create table account (
   id uuid not null,
   username text not null,
@@ -59,6 +61,42 @@ CREATE INDEX api_token_account_id_idx ON public.api_token USING btree (account_i
 CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id, name) WHERE (kind = 'authtoken'::text);
 CREATE INDEX api_token_expires_at_idx ON public.api_token USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
+create table event_outbox (
+  id uuid default gen_random_uuid() not null,
+  receiver_id uuid not null,
+  revocation_id bigint not null,
+  account text not null,
+  session text,
+  because text not null,
+  happened_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  attempts integer default 0 not null,
+  failed_at timestamp with time zone,
+  error text
+);
+alter table event_outbox add constraint event_outbox_pkey PRIMARY KEY (id);
+alter table event_outbox add constraint event_outbox_check CHECK (((failed_at IS NULL) = (error IS NULL)));
+alter table event_outbox add constraint event_outbox_error_check CHECK ((length(error) <= 200));
+alter table event_outbox add constraint event_outbox_receiver_id_fkey FOREIGN KEY (receiver_id) REFERENCES event_receiver(id) ON DELETE CASCADE;
+alter table event_outbox add constraint event_outbox_receiver_id_revocation_id_key UNIQUE (receiver_id, revocation_id);
+CREATE INDEX event_outbox_due_at_idx ON public.event_outbox USING btree (receiver_id, due_at) WHERE (failed_at IS NULL);
+CREATE INDEX event_outbox_failed_at_idx ON public.event_outbox USING btree (failed_at) WHERE (failed_at IS NOT NULL);
+
+create table event_receiver (
+  id uuid not null,
+  url text not null,
+  audience text not null,
+  sealed_authorization bytea,
+  note text default ''::text not null,
+  created_at timestamp with time zone not null,
+  disabled_at timestamp with time zone
+);
+alter table event_receiver add constraint event_receiver_pkey PRIMARY KEY (id);
+alter table event_receiver add constraint event_receiver_audience_check CHECK (((length(audience) >= 1) AND (length(audience) <= 255)));
+alter table event_receiver add constraint event_receiver_note_check CHECK ((length(note) <= 200));
+alter table event_receiver add constraint event_receiver_url_check CHECK (((length(url) >= 8) AND (length(url) <= 2000)));
+alter table event_receiver add constraint event_receiver_url_key UNIQUE (url);
+
 create table invitation (
   digest bytea not null,
   roles text[] default '{}'::text[] not null,
@@ -91,6 +129,33 @@ alter table revocation add constraint revocation_check CHECK ((expires_at > crea
 alter table revocation add constraint revocation_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'account'::text, 'role'::text, 'token'::text, 'api_token'::text, 'all'::text, 'key'::text])));
 alter table revocation add constraint revocation_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 64)));
 CREATE INDEX revocation_expires_at_idx ON public.revocation USING btree (expires_at);
+CREATE OR REPLACE FUNCTION public.revocation_outbox()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from event_receiver where disabled_at is null) then
+    insert into event_outbox (receiver_id, revocation_id, account, session, because, happened_at, due_at)
+    select r.id, a.id, a.account, a.session, a.because, a.created_at, a.created_at
+    from (
+      select added.id, s.account_id::text as account, added.subject as session, added.because, added.created_at
+      from added
+      join session as s
+        on s.id = case when added.subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then added.subject::uuid end
+      where added.kind = 'session'
+      union all
+      select added.id, added.subject, null, added.because, added.created_at
+      from added
+      where added.kind = 'account'
+        and added.because in ('logout_all', 'ended_by_admin', 'password_changed', 'account_disabled', 'account_deleted')
+    ) as a
+    cross join event_receiver as r
+    where r.disabled_at is null;
+  end if;
+  return null;
+end $function$
+;
+CREATE TRIGGER revocation_outbox AFTER INSERT ON public.revocation REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION revocation_outbox();
 CREATE OR REPLACE FUNCTION public.revocation_notify()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -142,7 +207,8 @@ create table session (
   expires_at timestamp with time zone not null,
   ended_at timestamp with time zone,
   ended_because text,
-  dpop_jkt text
+  dpop_jkt text,
+  status_index bigint
 ) with (fillfactor=75);
 alter table session add constraint session_pkey PRIMARY KEY (id);
 alter table session add constraint session_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE;
@@ -158,6 +224,32 @@ alter table session add constraint session_user_agent_check CHECK ((length(user_
 CREATE INDEX session_account_id_idx ON public.session USING btree (account_id);
 CREATE INDEX session_ended_at_idx ON public.session USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 CREATE INDEX session_expires_at_idx ON public.session USING btree (expires_at);
+CREATE UNIQUE INDEX session_status_index_idx ON public.session USING btree (status_index) WHERE (status_index IS NOT NULL);
+CREATE OR REPLACE FUNCTION public.session_status_ended()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into status_entry (status_index, expires_at)
+  -- Twice the longest life that an access token can be given.
+  values (new.status_index, new.ended_at + interval '2 hours')
+  on conflict do nothing;
+  return null;
+end $function$
+;
+CREATE TRIGGER session_status_ended AFTER UPDATE OF ended_at ON public.session FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (new.ended_at IS NOT NULL) AND (new.status_index IS NOT NULL))) EXECUTE FUNCTION session_status_ended();
+CREATE OR REPLACE FUNCTION public.session_status_deleted()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into status_entry (status_index, expires_at)
+  values (old.status_index, old.expires_at)
+  on conflict do nothing;
+  return null;
+end $function$
+;
+CREATE TRIGGER session_status_deleted AFTER DELETE ON public.session FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (old.status_index IS NOT NULL))) EXECUTE FUNCTION session_status_deleted();
 
 create table signing_key (
   kid text not null,
@@ -174,6 +266,13 @@ alter table signing_key add constraint signing_key_check CHECK ((signs_from >= c
 alter table signing_key add constraint signing_key_check1 CHECK ((gone_at > signs_from));
 alter table signing_key add constraint signing_key_kid_check CHECK ((length(kid) = 43));
 alter table signing_key add constraint signing_key_public_jwk_check CHECK ((NOT (public_jwk ?| ARRAY['d'::text, 'p'::text, 'q'::text, 'dp'::text, 'dq'::text, 'qi'::text, 'oth'::text, 'k'::text, 'priv'::text])));
+
+create table status_entry (
+  status_index bigint not null,
+  expires_at timestamp with time zone not null
+);
+alter table status_entry add constraint status_entry_pkey PRIMARY KEY (status_index);
+CREATE INDEX status_entry_expires_at_idx ON public.status_entry USING btree (expires_at);
 
 create table used_identifier (
   digest bytea not null,

@@ -16,6 +16,7 @@ import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type DpopOptions, dpop } from './plugins/dpop.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
+import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delivery.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
@@ -29,7 +30,9 @@ import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
+import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation-feed.js'
 import { type RevocationsOptions, revocations } from './plugins/revocations.js'
+import { statusLists } from './plugins/status-lists.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
@@ -39,8 +42,10 @@ import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
 import { oauthRoutes } from './routes/oauth.js'
 import { pageRoutes } from './routes/pages.js'
+import { type RevocationRoutesOptions, revocationRoutes } from './routes/revocations.js'
 import { roleRoutes } from './routes/roles.js'
 import { sessionRoutes } from './routes/sessions.js'
+import { statusListRoutes } from './routes/status-lists.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { administration, userRoutes } from './routes/users.js'
 import { wellKnownRoutes } from './routes/well-known.js'
@@ -72,6 +77,10 @@ export interface AppOptions {
   readonly revocations: Omit<RevocationsOptions, 'databaseUrl' | 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
+  readonly revocationFeed: Omit<RevocationFeedOptions, 'issuer' | 'clock'> & RevocationRoutesOptions
+  /** Milliseconds between two looks at the database for status lists. */
+  readonly statusListInterval: number
+  readonly events: Omit<EventDeliveryOptions, 'issuer' | 'clock'>
   readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
@@ -84,6 +93,9 @@ export interface AppOptions {
   /** Registered first: how tests look inside. */
   readonly before?: FastifyPluginAsync
 }
+
+/** Seconds for which others may keep a status list. */
+const statusListTtl = 30
 
 /** For routes that are for everybody, and that look at no credential. */
 const everybody = { requirement: allow.allowAny(), authenticators: [] } as const
@@ -145,6 +157,15 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     times: { publishAhead: options.jwksMaxAge * 1000, accessLifetime: access + options.leeway * 1000 },
     clock
   })
+  await app.register(revocationFeed, { ...options.revocationFeed, issuer: options.issuer, clock })
+  await app.register(statusLists, {
+    on: options.flows.statusList,
+    issuer: options.issuer,
+    ttl: statusListTtl,
+    interval: options.statusListInterval,
+    clock
+  })
+  await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
   await app.register(passwords, options.passwords)
   await app.register(accessTokens, {
     issuer: options.issuer,
@@ -174,6 +195,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(guard, everybody)
       await scope.register(accountRoutes)
       await scope.register(sessionRoutes)
+      await scope.register(revocationRoutes, { access: options.revocationFeed.access })
+      await scope.register(statusListRoutes)
     },
     { prefix: '/v1' }
   )

@@ -157,7 +157,9 @@ export function readConfig(environment: Environment, version: string): Config {
         },
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
-        clientId: settings.AUTH_CLIENT_ID
+        clientId: settings.AUTH_CLIENT_ID,
+        statusList: settings.AUTH_STATUS_LIST,
+        loopbackReceivers: !production
       },
       authenticators: { order: settings.AUTH_AUTHENTICATORS, custom: [] },
       dpop: { nonce: settings.AUTH_DPOP_NONCE },
@@ -176,6 +178,15 @@ export function readConfig(environment: Environment, version: string): Config {
       },
       broom: { interval: settings.AUTH_BROOM_INTERVAL, batch: 5_000, kept: 86_400_000 },
       metrics: { host: settings.HOST, port: settings.AUTH_METRICS_PORT ?? null },
+      revocationFeed: {
+        access: settings.AUTH_REVOCATION_FEED,
+        maxWaiting: 1_000,
+        maxStreams: 1_000,
+        heartbeat: 15_000,
+        slowAfter: 15_000
+      },
+      statusListInterval: 1_000,
+      events: { pollInterval: 5_000, timeout: 10_000 },
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
         pollInterval: 10_000

@@ -282,6 +282,16 @@ export const definitions = {
     fallback: '100/h',
     parse: rate
   }),
+  AUTH_REVOCATION_FEED: define({
+    help: 'Who may read GET /v1/revocations and its stream: everybody (`public`), as with the key set, or clients with the permission `keyturn.revocations` (`clients`).',
+    fallback: 'public',
+    parse: oneOf('public', 'clients')
+  }),
+  AUTH_STATUS_LIST: define({
+    help: 'Whether new sessions get a place in an OAuth Token Status List, which their access tokens name: /v1/status-lists.',
+    fallback: 'false',
+    parse: flag
+  }),
   AUTH_SIGN_UP: define({
     help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody but new administrators (`closed`).',
     fallback: 'open',

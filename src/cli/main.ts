@@ -12,6 +12,7 @@ import { type Answer, type Call, type Command, type Io, UsageError } from './com
 import { databaseCommands } from './database.js'
 import { importCommands } from './import.js'
 import { operationCommands } from './operation.js'
+import { receiverCommands } from './receivers.js'
 import { roleCommands } from './roles.js'
 import { tokenCommands } from './tokens.js'
 import { userCommands } from './users.js'
@@ -31,6 +32,7 @@ const commands: Record<string, Command> = {
   ...apiTokenCommands,
   ...importCommands,
   ...tokenCommands,
+  ...receiverCommands,
   ...operationCommands
 }
 

@@ -1,5 +1,6 @@
 import { isCanonicalBase64url } from './base64url.js'
 import { later } from './session.js'
+import type { StatusReference } from './status-list.js'
 
 /** What an access token says (RFC 9068 §2.2). No personal data: every service that verifies it can read it. */
 export interface AccessTokenClaims {
@@ -28,6 +29,8 @@ export interface AccessTokenClaims {
   readonly user_id?: string
   /** The thumbprint of the key without whose proof the token is worth nothing (RFC 9449 §6.1). */
   readonly cnf?: { readonly jkt: string }
+  /** Where a status list says whether the session is over (Token Status List §6.1). */
+  readonly status?: StatusReference
 }
 
 /** What the claims are made from. */
@@ -47,6 +50,8 @@ export interface AccessTokenSubject {
   readonly acr: string
   /** The session's absolute end: no token outlives it. */
   readonly sessionExpiresAt: Date
+  /** Null where the session has no place in a status list. */
+  readonly statusIndex: number | null
 }
 
 export interface Issuance {
@@ -67,7 +72,8 @@ export function composeClaims(
   issuance: Issuance,
   tokenId: string,
   random: number,
-  now: Date
+  now: Date,
+  status?: StatusReference
 ): AccessTokenClaims {
   const lifetime = Math.ceil(issuance.lifetime * (1 - random * 0.05))
   return {
@@ -88,7 +94,8 @@ export function composeClaims(
     acr: subject.acr,
     token_type: 'access',
     ...(subject.userId === undefined ? {} : { user_id: subject.userId }),
-    ...(subject.jkt === null ? {} : { cnf: { jkt: subject.jkt } })
+    ...(subject.jkt === null ? {} : { cnf: { jkt: subject.jkt } }),
+    ...(status === undefined ? {} : { status })
   }
 }
 
@@ -117,7 +124,7 @@ const isInstant = (value: unknown): value is number => Number.isSafeInteger(valu
 const isTextList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'cnf'>, (value: unknown) => boolean> = {
+const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'cnf' | 'status'>, (value: unknown) => boolean> = {
   iss: isText,
   sub: isText,
   aud: (value) => isText(value) || (isTextList(value) && value.length > 0),

@@ -24,6 +24,7 @@ export const refusalCodes = [
   'media_type_unsupported',
   'method_not_allowed',
   'not_found',
+  'not_supported',
   'overloaded',
   'password_incorrect',
   'payload_too_large',

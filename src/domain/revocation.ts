@@ -76,7 +76,9 @@ export class RevocationSet {
     const { session, account, role, token, api_token: apiToken, all } = this.#byKind
     const ended =
       (who.sessionId === null ? undefined : session.get(who.sessionId)) ??
-      (who.tokenId === null ? undefined : (token.get(who.tokenId) ?? apiToken.get(who.tokenId)))
+      (who.tokenId === null || (token.size === 0 && apiToken.size === 0)
+        ? undefined
+        : (token.get(who.tokenId) ?? apiToken.get(who.tokenId)))
     if (ended !== undefined) return ended
     const changed = account.get(who.accountId)
     if (changed !== undefined && who.revision < changed.id) return changed

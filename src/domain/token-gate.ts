@@ -32,8 +32,8 @@ const headerMembers = new Set(['alg', 'kid', 'typ'])
  * header of exactly `alg`, `kid` and `typ`. Whatever else a header can ask for (`crit`, `b64`, `jku`, `x5u`, `jwk`,
  * `zip`), and JWE's five parts, ends here (RFC 8725bis §3.1, §3.10, §3.14).
  */
-export function passGate(token: string, typ = 'at+jwt'): GateVerdict {
-  const parts = splitCompact(token, tokenMaxLength)
+export function passGate(token: string, typ = 'at+jwt', maxLength = tokenMaxLength): GateVerdict {
+  const parts = splitCompact(token, maxLength)
   if (!parts.ok) return parts
   let header: Record<string, unknown>
   try {

@@ -37,6 +37,8 @@ export interface Tools {
   readonly judgeAccessToken: (token: string) => Promise<AccessTokenClaims | undefined>
   /** The key of an account's authtoken, by the id of its row. */
   readonly authtokenKey: (tokenId: string) => string
+  /** Sealed under the master key; `context` must be the same to open it again. */
+  readonly seal: (plain: Buffer, context: string) => Buffer
   readonly log: (event: string, fields: Record<string, unknown>) => void
   readonly settings: FlowSettings
 }
@@ -54,6 +56,10 @@ export interface FlowSettings {
   readonly tokenOnRegister: boolean
   /** The client that first-party sign-ins speak for. */
   readonly clientId: string
+  /** Whether new sessions get a place in a status list. */
+  readonly statusList: boolean
+  /** Whether receivers of events may be within this machine, without TLS. */
+  readonly loopbackReceivers: boolean
 }
 
 /** Where a sign-in comes from, as the account's owner will see it in the list of devices. */

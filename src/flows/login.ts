@@ -99,6 +99,7 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
     accountId,
     clientId: tools.settings.clientId,
     scope: '',
+    hasStatus: tools.settings.statusList,
     createdAt: now,
     idleExpiresAt: earlier(later(now, tools.settings.lifetimes.refreshIdle), expiresAt),
     expiresAt

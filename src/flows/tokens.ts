@@ -49,6 +49,7 @@ export async function issueTokens(
       authenticatedAt: session.createdAt,
       amr: session.amr,
       acr: session.acr,
+      statusIndex: session.statusIndex,
       sessionExpiresAt: session.expiresAt
     },
     now

@@ -80,7 +80,8 @@ export const accessTokens = fp<AccessTokensOptions>(
         // 16 bytes are the id; four more decide how much shorter than the others this token lives.
         const bytes = randomBytes(20)
         const random = bytes.readUInt32BE(16) / 2 ** 32
-        const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now)
+        const status = app.statusLists.reference(subject.statusIndex)
+        const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now, status)
         return { token: keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
       },
       judge,
@@ -102,5 +103,5 @@ export const accessTokens = fp<AccessTokensOptions>(
       }
     } satisfies AccessTokens)
   },
-  { name: 'access-tokens', dependencies: ['keys'], fastify: '5.x' }
+  { name: 'access-tokens', dependencies: ['keys', 'status-lists'], fastify: '5.x' }
 )

@@ -6,6 +6,7 @@ import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie
 import * as apiTokens from '../flows/api-tokens.js'
 import * as authenticate from '../flows/authenticate.js'
 import * as drf from '../flows/drf.js'
+import * as eventReceivers from '../flows/event-receivers.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
 import * as importSamples from '../flows/import-samples.js'
 import * as importUsers from '../flows/import-users.js'
@@ -42,7 +43,8 @@ export type Flows = Bound<typeof register> &
   Bound<typeof introspect> &
   Bound<typeof drf> &
   Bound<typeof importUsers> &
-  Bound<typeof importSamples>
+  Bound<typeof importSamples> &
+  Bound<typeof eventReceivers>
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -76,6 +78,7 @@ export const flows = fp<FlowsOptions>(
         const verdict = await app.accessTokens.judge(token)
         return verdict.ok ? verdict.claims : undefined
       },
+      seal: vault.seal,
       log: (event, fields) => app.log.info({ event, ...fields }, event),
       settings
     }
@@ -94,7 +97,8 @@ export const flows = fp<FlowsOptions>(
       introspect,
       drf,
       importUsers,
-      importSamples
+      importSamples,
+      eventReceivers
     ]) {
       for (const [name, run] of Object.entries(module)) {
         bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)

@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import { type Revocation, RevocationSet } from '../domain/revocation.js'
+import { idOf, origin, RevocationLog } from '../domain/revocation-log.js'
 import * as storage from '../storage/revocations.js'
 import { listen } from './database.js'
 
@@ -20,6 +21,12 @@ export interface Revocations {
   assertKnown(): void
   /** Reads what is new. Whoever asks while a read is under way waits for the next one. */
   read(): Promise<void>
+  /** How far this replica has read. */
+  cursor(): string
+  /** At most `limit` entries after a cursor, or undefined where it is no place in what this replica remembers. */
+  after(cursor: string, limit: number): readonly Revocation[] | undefined
+  /** Calls back after each read that moved the cursor. Returns how to stop that. */
+  onChange(listener: () => void): () => void
 }
 
 declare module 'fastify' {
@@ -39,6 +46,8 @@ export interface RevocationsOptions {
 }
 
 const pageSize = 5_000
+/** Milliseconds of the service's clock between two looks for what has expired: each goes over everything. */
+const pruneInterval = 1_000
 
 /**
  * The revocations in the memory of this replica: read when Postgres notifies, and at an interval, since a notification
@@ -47,23 +56,47 @@ const pageSize = 5_000
 export const revocations = fp<RevocationsOptions>(
   async (app, { databaseUrl, pollInterval, maxStaleness, whenStale, clock }) => {
     let held = new RevocationSet()
+    let log = new RevocationLog()
+    let prunedAt = 0
     let readAt = Number.NEGATIVE_INFINITY
     let current: Promise<void> | undefined
     let next: Promise<void> | undefined
+    const listeners = new Set<() => void>()
 
+    /** Goes on from what is held; what is read anew is looked at by nobody until it is whole. */
     async function load(): Promise<void> {
       const startedAt = performance.now()
+      let [set, entries] = [held, log]
+      const from = log.cursor
       for (;;) {
-        const page = await storage.listAfter(app.db, held.cursor, clock(), pageSize)
-        for (const entry of page) held.add(entry)
-        if (page.length === pageSize) continue
-        // A database that lost its last commits (a failover, a restored backup) gives their ids again, and this cursor
-        // would pass by what is written under them.
-        if (page.length > 0 || (await storage.lastId(app.db)) >= held.cursor) break
-        held = new RevocationSet()
+        const page = await storage.listFrom(app.db, idOf(entries.cursor), clock(), pageSize)
+        if (entries.cursor !== origin) {
+          // A database that lost its last commits (a failover, a restored backup) gives their ids again, and a cursor
+          // that only counts would pass by what is written under them.
+          const [anchor] = page
+          if (anchor === undefined || !entries.endsWith(anchor)) {
+            set = new RevocationSet()
+            entries = new RevocationLog()
+            continue
+          }
+        }
+        const fresh = entries.cursor === origin ? page : page.slice(1)
+        for (const entry of fresh) {
+          set.add(entry)
+          entries.append(entry)
+        }
+        if (page.length < pageSize) break
       }
-      held.prune(clock())
+      held = set
+      log = entries
       readAt = startedAt
+      const now = clock()
+      if (Math.abs(now.getTime() - prunedAt) >= pruneInterval) {
+        held.prune(now)
+        log.prune(now)
+        prunedAt = now.getTime()
+      }
+      if (log.cursor !== from) for (const listener of [...listeners]) listener()
     }
 
     /** What began before a commit may have missed it, so who asks during a read gets one that begins after it. */
@@ -98,7 +131,13 @@ export const revocations = fp<RevocationsOptions>(
         if (whenStale === 'allow' || staleness() < maxStaleness) return
         throw new Refusal('service_unavailable', { because: 'revocations are not known', retryAfter: 1 })
       },
-      read
+      read,
+      cursor: () => log.cursor,
+      after: (cursor, limit) => log.after(cursor, limit),
+      onChange(listener) {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      }
     } satisfies Revocations)
 
     await read()

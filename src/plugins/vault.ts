@@ -14,6 +14,8 @@ export interface Vault {
   readonly authtokenSecret: Buffer
   /** From which the nonces of DPoP follow. */
   readonly dpopNonceSecret: Buffer
+  /** Shuffles the places of sessions in the status lists. */
+  readonly statusListKey: Buffer
 }
 
 declare module 'fastify' {
@@ -59,7 +61,8 @@ function makeVault(master: Buffer): Vault {
     refreshKeys: [textKey(derive(master, 'refresh token'))],
     sessionCookieKeys: [textKey(derive(master, 'session cookie'))],
     authtokenSecret: derive(master, 'authtoken'),
-    dpopNonceSecret: derive(master, 'dpop nonce')
+    dpopNonceSecret: derive(master, 'dpop nonce'),
+    statusListKey: derive(master, 'status list')
   }
 }
 

@@ -6,6 +6,7 @@ import { proofAlgorithms } from '../domain/dpop.js'
 import { joseAlgorithm } from '../domain/key-ring.js'
 import { Empty } from '../schemas/common.js'
 import { Jwks, Metadata } from '../schemas/metadata.js'
+import { hasAlready, notModified } from './etag.js'
 
 export interface WellKnownOptions {
   readonly issuer: string
@@ -23,10 +24,7 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
       .header('etag', etag)
       .header('access-control-allow-origin', '*')
       .header('cross-origin-resource-policy', 'cross-origin')
-    const known = request.headers['if-none-match']
-    if (known?.split(',').some((one) => one.trim().replace(/^W\//, '') === etag || one.trim() === '*')) {
-      return reply.code(304).send() as never
-    }
+    if (hasAlready(request.headers['if-none-match'], etag)) return notModified(reply)
     return reply.type(type).serializer(String).send(text) as never
   }
 
@@ -57,7 +55,11 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
       ...new Set(app.keys.published().map(({ algorithm }) => joseAlgorithm(algorithm)))
     ],
     dpop_signing_alg_values_supported: proofAlgorithms,
-    refresh_token_expiration_types_supported: ['authorization', 'token_timeout']
+    refresh_token_expiration_types_supported: ['authorization', 'token_timeout'],
+    keyturn_revocations_uri: `${issuer}/v1/revocations`,
+    keyturn_revocations_stream_uri: `${issuer}/v1/revocations/stream`,
+    // Token Status List §9.
+    ...(app.statusLists.isOn ? { status_list_aggregation_endpoint: `${issuer}/v1/status-lists` } : {})
   })
 
   for (const [path, operationId, summary] of [
@@ -72,7 +74,7 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
 
 export const wellKnownRoutes = fp(routes, {
   name: 'routes/well-known',
-  dependencies: ['keys'],
+  dependencies: ['keys', 'status-lists'],
   encapsulate: true,
   fastify: '5.x'
 })

@@ -33,14 +33,15 @@ export const Password = Type.String({
 export const RoleName = Type.String({ pattern: roleNamePattern, maxLength: 64, examples: ['editor'] })
 export const Permissions = Type.Array(Type.String({ pattern: permissionPattern, maxLength: 128 }), {
   maxItems: 100,
-  description: 'Names of permissions. `keyturn.introspect` may ask for tokens; the others mean what your services say.',
+  description:
+    'Names of permissions. `keyturn.introspect` may ask for tokens, `keyturn.revocations` read the revocations where they are not public; the others mean what your services say.',
   examples: [['articles.change_article']]
 })
 export const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
   maxItems: 50,
   description:
     'What the token is limited to; none for all that its account may do. `profile` reads the own account, `admin` ' +
-    'administers (with the role), `introspect` asks for tokens (with the permission); the others mean what your services say.',
+    'administers (with the role), `introspect` asks for tokens and `revocations` reads them (with the permission); the others mean what your services say.',
   examples: [['profile']]
 })
 export const Roles = Type.Array(Type.String({ pattern: roleNamePattern, maxLength: 64 }), {
@@ -82,6 +83,7 @@ const statuses = {
   413: 'The body is larger than 16 KiB.',
   415: 'The body is not JSON.',
   429: 'Too many attempts. Try again after `Retry-After` seconds.',
+  501: 'What is asked for is not supported.',
   503: 'The service cannot answer at this moment. Try again after `Retry-After` seconds.'
 } as const
 

@@ -117,6 +117,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     meaning: 'No such route, or nothing with this id that you may see.',
     remedy: 'Check the path and the id against /openapi.json.'
   },
+  not_supported: {
+    status: 501,
+    title: 'This is not supported',
+    meaning: 'The request is right, but asks for something that this service does not do: a status list of the past.',
+    remedy: 'Ask without the parameter "time" for the list of now.'
+  },
   overloaded: {
     status: 503,
     title: 'Too many sign-ins at this moment',

@@ -28,16 +28,18 @@ export async function insert(db: Db, entry: NewRevocation): Promise<void> {
     .execute()
 }
 
-/** The entries after a cursor that still matter, in the order of commits. */
-export async function listAfter(db: Db, cursor: number, now: Date, limit: number): Promise<Revocation[]> {
-  const rows = await db
-    .selectFrom('revocation')
-    .select(['id', 'kind', 'subject', 'because', 'expires_at'])
-    .where('id', '>', String(cursor))
-    .where('expires_at', '>', now)
-    .orderBy('id')
-    .limit(limit)
-    .execute()
+/**
+ * The entries from an id on, in the order of commits: those that still matter, the one of that id itself, so that a reader
+ * sees whether it is still what it was, and the last one of all, so that all readers come to the same end.
+ */
+export async function listFrom(db: Db, id: number, now: Date, limit: number): Promise<Revocation[]> {
+  const { rows } = await sql<{ id: string; kind: RevocationKind; subject: string; because: string; expires_at: Date }>`
+    select id, kind, subject, because, expires_at
+    from revocation
+    where id >= ${id}
+      and (expires_at > ${now} or id = ${id} or id = (select max(id) from revocation))
+    order by id
+    limit ${limit}`.execute(db)
   return rows.map((row) => ({
     id: Number(row.id),
     kind: row.kind,
@@ -45,15 +47,6 @@ export async function listAfter(db: Db, cursor: number, now: Date, limit: number
     because: row.because,
     expiresAt: row.expires_at
   }))
-}
-
-/** The id of the last entry; 0 where there is none. */
-export async function lastId(db: Db): Promise<number> {
-  const { max } = await db
-    .selectFrom('revocation')
-    .select((eb) => eb.fn.max('id').as('max'))
-    .executeTakeFirstOrThrow()
-  return Number(max ?? 0)
 }
 
 /** Whether something that was issued at a revision has been ended since, asked of the database itself. */

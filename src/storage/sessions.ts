@@ -19,9 +19,13 @@ export interface Session {
   readonly createdAt: Date
   readonly idleExpiresAt: Date
   readonly expiresAt: Date
+  /** From which its place in the status lists follows; null where it has none. */
+  readonly statusIndex: number | null
 }
 
-export interface NewSession extends Omit<Session, 'generation'> {
+export interface NewSession extends Omit<Session, 'generation' | 'statusIndex'> {
+  /** Whether it gets a place in a status list. */
+  readonly hasStatus: boolean
   readonly userAgent: string | null
   readonly address: string | null
 }
@@ -66,11 +70,12 @@ type LiveRow = AccountRow &
     signed_in_at: Date
     idle_expires_at: Date
     expires_at: Date
+    status_index: string | null
   }
 
 const live = sql`
   s.id as session_id, s.generation, s.transport, s.client_id, s.scope, s.amr, s.acr, s.dpop_jkt,
-  s.created_at as signed_in_at, s.idle_expires_at, s.expires_at,
+  s.created_at as signed_in_at, s.idle_expires_at, s.expires_at, s.status_index,
   a.id, a.username, a.email, a.email_verified_at, a.roles, a.permissions, a.external_id, a.disabled_at, a.created_at,
   a.last_login_at, ${grants}`
 
@@ -88,7 +93,8 @@ function toLiveSession(row: LiveRow): LiveSession {
       jkt: row.dpop_jkt,
       createdAt: row.signed_in_at,
       idleExpiresAt: row.idle_expires_at,
-      expiresAt: row.expires_at
+      expiresAt: row.expires_at,
+      statusIndex: row.status_index === null ? null : Number(row.status_index)
     },
     account: toAccount(row),
     grants: toGrants(row)
@@ -119,10 +125,11 @@ export async function begin(
     )
     insert into session
       (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
-       created_at, rotated_at, idle_expires_at, expires_at)
+       created_at, rotated_at, idle_expires_at, expires_at, status_index)
     select ${session.id}::uuid, a.id, ${session.transport}, ${session.clientId}, ${session.scope},
       ${session.amr}::text[], ${session.acr}, ${session.jkt}, ${session.userAgent}, ${session.address}::inet,
-      ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt}
+      ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt},
+      case when ${session.hasStatus}::boolean then nextval('session_status_index') end
     from a
     returning id`.execute(db)
   if (rows.length === 0) return undefined

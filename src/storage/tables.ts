@@ -38,6 +38,8 @@ export interface SessionTable {
   ended_at: Date | null
   ended_because: string | null
   dpop_jkt: Generated<string | null>
+  /** bigint: the driver gives it as text. */
+  status_index: Generated<string | null>
 }
 
 export interface SigningKeyTable {
@@ -96,6 +98,36 @@ export interface UsedIdentifierTable {
   expires_at: Date
 }
 
+export interface StatusEntryTable {
+  status_index: string
+  expires_at: Date
+}
+
+export interface EventReceiverTable {
+  id: string
+  url: string
+  audience: string
+  sealed_authorization: Buffer | null
+  note: Generated<string>
+  created_at: Date
+  disabled_at: Date | null
+}
+
+export interface EventOutboxTable {
+  id: Generated<string>
+  receiver_id: string
+  /** bigint: the driver gives it as text. */
+  revocation_id: string
+  account: string
+  session: string | null
+  because: string
+  happened_at: Date
+  due_at: Date
+  attempts: Generated<number>
+  failed_at: Date | null
+  error: string | null
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
@@ -106,6 +138,9 @@ export interface Tables {
   api_token: ApiTokenTable
   revocation: RevocationTable
   used_identifier: UsedIdentifierTable
+  status_entry: StatusEntryTable
+  event_receiver: EventReceiverTable
+  event_outbox: EventOutboxTable
 }
 
 export type Db = Kysely<Tables>

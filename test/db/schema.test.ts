@@ -44,7 +44,8 @@ const columns = {
     expires_at: 'timestamptz',
     ended_at: 'timestamptz?',
     ended_because: 'text?',
-    dpop_jkt: 'text?'
+    dpop_jkt: 'text?',
+    status_index: 'int8?'
   },
   signing_key: {
     kid: 'text',
@@ -94,6 +95,32 @@ const columns = {
   used_identifier: {
     digest: 'bytea',
     expires_at: 'timestamptz'
+  },
+  status_entry: {
+    status_index: 'int8',
+    expires_at: 'timestamptz'
+  },
+  event_receiver: {
+    id: 'uuid',
+    url: 'text',
+    audience: 'text',
+    sealed_authorization: 'bytea?',
+    note: 'text',
+    created_at: 'timestamptz',
+    disabled_at: 'timestamptz?'
+  },
+  event_outbox: {
+    id: 'uuid',
+    receiver_id: 'uuid',
+    revocation_id: 'int8',
+    account: 'text',
+    session: 'text?',
+    because: 'text',
+    happened_at: 'timestamptz',
+    due_at: 'timestamptz',
+    attempts: 'int4',
+    failed_at: 'timestamptz?',
+    error: 'text?'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
@@ -175,4 +202,5 @@ t.test('rotation updates a session within its page', async (t) => {
     [],
     'no index on what a rotation changes'
   )
+  t.same(rows[0]?.indexed, ['account_id', 'expires_at', 'id', 'status_index'], 'no index on what a rotation changes')
 })

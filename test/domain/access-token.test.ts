@@ -19,7 +19,8 @@ const subject: AccessTokenSubject = {
   authenticatedAt: at(-3600),
   amr: ['pwd'],
   acr: 'aal1',
-  sessionExpiresAt: at(86_400)
+  sessionExpiresAt: at(86_400),
+  statusIndex: null
 }
 const issuance = { issuer: 'https://auth.test', audience: 'api', lifetime: 600_000 }
 const expected = { issuer: 'https://auth.test', audience: ['api', 'files'], leeway: 5 }

@@ -195,7 +195,8 @@ t.test('no route that is safe by its method changes anything', async (t) => {
   }
   const before = await state()
   for (const [path, operations] of paths) {
-    if (!('get' in operations)) continue
+    // The answer of a stream has no end.
+    if (!('get' in operations) || path.endsWith('/stream')) continue
     const url = path.replace('{id}', id).replace(/\{\w+\}/g, 'x')
     for (const method of ['GET', 'HEAD'] as const) await w.app.inject({ method, url, headers: { cookie: session } })
   }

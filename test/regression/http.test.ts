@@ -243,6 +243,8 @@ t.test('every route behind the guard says so: the document lists none without on
   const document = w.app.openapi() as { paths: Record<string, Record<string, { security: object[] }>> }
   let guarded = 0
   for (const [path, operations] of Object.entries(document.paths)) {
+    // Its answer has no end; it is looked at where the stream is.
+    if (path.endsWith('/stream')) continue
     for (const [method, { security }] of Object.entries(operations)) {
       const url = path.replace('{id}', tokens.user.id)
       const response = await w.app.inject({

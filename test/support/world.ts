@@ -48,7 +48,9 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       passwordPolicy: { minLength: 15, blocklist },
       signUp: 'open',
       tokenOnRegister: false,
-      clientId: 'web'
+      clientId: 'web',
+      statusList: false,
+      loopbackReceivers: true
     },
     authenticators: { order: ['session', 'token', 'bearer'], custom: [] },
     dpop: { nonce: 'off' },
@@ -57,6 +59,9 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     revocations: { pollInterval: 60_000, maxStaleness: 600_000, whenStale: 'deny' },
     broom: { interval: null, batch: 100, kept: day },
     metrics: { host: '127.0.0.1', port: null },
+    revocationFeed: { access: 'public', maxWaiting: 50, maxStreams: 20, heartbeat: 60_000, slowAfter: 60_000 },
+    statusListInterval: 0,
+    events: { pollInterval: 60_000, timeout: 5_000 },
     signing: { algorithm: 'ES256', pollInterval: 60_000 },
     jwksMaxAge: 300,
     leeway: 5,
