@@ -17,6 +17,7 @@ import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
 import { keys } from './plugins/keys.js'
+import { notifications } from './plugins/notifications.js'
 import { oauth } from './plugins/oauth.js'
 import { openapi } from './plugins/openapi.js'
 import { type PasswordsOptions, passwords } from './plugins/passwords.js'
@@ -123,11 +124,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
-  await app.register(revocations, {
-    databaseUrl: options.database.url,
-    pollInterval: options.revocationPollInterval,
-    clock
-  })
+  await app.register(notifications, { databaseUrl: options.database.url })
+  await app.register(revocations, { pollInterval: options.revocationPollInterval, clock })
   await app.register(vault, { masterKey: options.masterKey })
   await app.register(keys, {
     algorithm: options.signing.algorithm,

@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import type { Principal } from '../domain/principal.js'
 import { type Revocation, RevocationSet } from '../domain/revocation.js'
 import * as storage from '../storage/revocations.js'
-import { listen } from './database.js'
+import { freshRead } from './fresh-read.js'
 
 export interface Revocations {
   /** What ended a principal's credential, as far as this replica has read; undefined where nothing did. */
@@ -20,7 +20,6 @@ declare module 'fastify' {
 }
 
 export interface RevocationsOptions {
-  readonly databaseUrl: string
   /** Milliseconds between two reads when no notification comes. */
   readonly pollInterval: number
   readonly clock: () => Date
@@ -33,11 +32,9 @@ const pageSize = 5_000
  * can be lost. A cursor in the order of commits makes sure that none is passed by.
  */
 export const revocations = fp<RevocationsOptions>(
-  async (app, { databaseUrl, pollInterval, clock }) => {
+  async (app, { pollInterval, clock }) => {
     let held = new RevocationSet()
     let readAt = Number.NEGATIVE_INFINITY
-    let current: Promise<void> | undefined
-    let next: Promise<void> | undefined
 
     async function load(): Promise<void> {
       const startedAt = performance.now()
@@ -54,23 +51,7 @@ export const revocations = fp<RevocationsOptions>(
       readAt = startedAt
     }
 
-    /** What began before a commit may have missed it, so who asks during a read gets one that begins after it. */
-    function read(): Promise<void> {
-      if (current === undefined) {
-        current = load().finally(() => {
-          current = undefined
-        })
-        return current
-      }
-      next ??= current
-        .catch(() => {})
-        .then(() => {
-          next = undefined
-          return read()
-        })
-      return next
-    }
-
+    const read = freshRead(load)
     const readOrWarn = () =>
       read().catch((error) => app.log.warn({ error: error.message }, 'revocations could not be read'))
 
@@ -81,23 +62,14 @@ export const revocations = fp<RevocationsOptions>(
     } satisfies Revocations)
 
     await read()
+    app.onNotification('keyturn_revocation', readOrWarn)
     let timer: NodeJS.Timeout | undefined
-    let listener: ReturnType<typeof listen> | undefined
-    // Not before: a start that fails after this must be able to end.
     app.addHook('onReady', async () => {
       timer = setInterval(readOrWarn, pollInterval)
       timer.unref()
-      listener = listen(databaseUrl, 'keyturn_revocation', {
-        onNotify: readOrWarn,
-        onLost: (error) => app.log.warn({ error: error.message }, 'revocations are polled until the listener is back')
-      })
-      await listener.started
       await readOrWarn()
     })
-    app.addHook('preClose', async () => {
-      clearInterval(timer)
-      await listener?.close()
-    })
+    app.addHook('preClose', async () => clearInterval(timer))
   },
-  { name: 'revocations', dependencies: ['database'], fastify: '5.x' }
+  { name: 'revocations', dependencies: ['database', 'notifications'], fastify: '5.x' }
 )
