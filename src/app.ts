@@ -6,7 +6,7 @@ import Fastify, {
   type FastifyServerOptions,
   LogController
 } from 'fastify'
-import type { SigningAlgorithm } from './domain/key-ring.js'
+import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
@@ -16,6 +16,7 @@ import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
+import type { KeyProvider } from './plugins/key-providers.js'
 import { keys } from './plugins/keys.js'
 import { notifications } from './plugins/notifications.js'
 import { oauth } from './plugins/oauth.js'
@@ -27,6 +28,7 @@ import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
 import { revocations } from './plugins/revocations.js'
+import { sealedValuesPlugin } from './plugins/sealed-values.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
@@ -53,6 +55,8 @@ export interface AppOptions {
   /** Exact origins of pages that may call with credentials. */
   readonly allowedOrigins: readonly string[]
   readonly masterKey: Buffer
+  /** Master keys that open and authenticate, beside the present one that seals and signs. */
+  readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
@@ -67,7 +71,17 @@ export interface AppOptions {
   readonly rateLimits: RateLimitsOptions
   /** Milliseconds between two looks for revocations, when no notification comes. */
   readonly revocationPollInterval: number
-  readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
+  readonly signing: {
+    readonly algorithm: SigningAlgorithm
+    readonly pollInterval: number
+    /** Milliseconds from one key's turn to the next; null for none by the calendar. */
+    readonly rotationInterval: number | null
+    /** Who keeps new keys: `local`, or one of the providers. */
+    readonly provider: string
+    readonly providers: readonly KeyProvider[]
+    /** Milliseconds that a provider may take. */
+    readonly providerTimeout: number
+  }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
   /** Seconds by which clocks may disagree. */
@@ -113,6 +127,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   const secure = options.issuer.startsWith('https:')
   const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
   const { access } = options.flows.lifetimes
+  // Until everything that a revocation ends has expired by itself, here and at others whose clocks disagree.
+  const revocationLifetime = Math.max(access, principalMaxAge) + options.leeway * 2000
 
   if (options.before) await app.register(options.before)
 
@@ -126,12 +142,19 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(database, options.database)
   await app.register(notifications, { databaseUrl: options.database.url })
   await app.register(revocations, { pollInterval: options.revocationPollInterval, clock })
-  await app.register(vault, { masterKey: options.masterKey })
+  await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(sealedValuesPlugin)
+  const { providers, providerTimeout, ...signing } = options.signing
   await app.register(keys, {
-    algorithm: options.signing.algorithm,
-    pollInterval: options.signing.pollInterval,
+    ...signing,
+    providers: { known: providers, timeout: providerTimeout },
     lookupInterval: 5_000,
-    times: { publishAhead: options.jwksMaxAge * 1000, accessLifetime: access + options.leeway * 1000 },
+    times: {
+      // A replica whose clock is ahead begins earlier by that.
+      publishAhead: Math.max(options.jwksMaxAge * 1000, verifierCache) + options.leeway * 1000,
+      accessLifetime: access + options.leeway * 1000
+    },
+    revocationLifetime,
     clock
   })
   await app.register(passwords, options.passwords)
@@ -144,8 +167,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   })
   await app.register(flows, {
     ...options.flows,
-    // Until everything that a revocation ends has expired by itself, here and at others whose clocks disagree.
-    revocationLifetime: Math.max(access, principalMaxAge) + options.leeway * 2000,
+    revocationLifetime,
     clock
   })
   await app.register(readiness, { latestMigration: options.latestMigration })

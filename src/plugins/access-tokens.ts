@@ -76,7 +76,7 @@ export const accessTokens = fp<AccessTokensOptions>(
         const bytes = randomBytes(20)
         const random = bytes.readUInt32BE(16) / 2 ** 32
         const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now)
-        return { token: keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
+        return { token: await keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
       },
       judge,
       async authenticate(token) {
