@@ -305,7 +305,7 @@ export const definitions = {
     parse: integer(1, 64)
   }),
   AUTH_DATABASE_POOL_SIZE: define({
-    help: 'Connections to Postgres, besides the one that listens for revocations.',
+    help: 'Connections to Postgres, besides the one that listens for changes.',
     fallback: '10',
     parse: integer(1, 500)
   }),
