@@ -190,6 +190,13 @@ alter table role add constraint role_description_check CHECK ((length(descriptio
 alter table role add constraint role_name_check CHECK ((name ~ '^[a-z][a-z0-9_.:-]{0,63}$'::text));
 alter table role add constraint role_permissions_check CHECK ((array_position(permissions, NULL::text) IS NULL));
 
+create table service_secret (
+  name text not null,
+  sealed_value bytea not null
+);
+alter table service_secret add constraint service_secret_pkey PRIMARY KEY (name);
+alter table service_secret add constraint service_secret_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,63}$'::text));
+
 create table session (
   id uuid not null,
   account_id uuid not null,
@@ -255,17 +262,35 @@ create table signing_key (
   kid text not null,
   algorithm text not null,
   public_jwk jsonb not null,
-  sealed_private_key bytea not null,
+  sealed_private_key bytea,
   created_at timestamp with time zone not null,
   signs_from timestamp with time zone not null,
-  gone_at timestamp with time zone
+  gone_at timestamp with time zone,
+  revoked_because text,
+  provider text default 'local'::text not null,
+  provider_reference text
 );
 alter table signing_key add constraint signing_key_pkey PRIMARY KEY (kid);
 alter table signing_key add constraint signing_key_algorithm_check CHECK ((algorithm = ANY (ARRAY['ES256'::text, 'Ed25519'::text, 'RS256'::text, 'PS256'::text])));
 alter table signing_key add constraint signing_key_check CHECK ((signs_from >= created_at));
-alter table signing_key add constraint signing_key_check1 CHECK ((gone_at > signs_from));
+alter table signing_key add constraint signing_key_gone_at_check CHECK ((gone_at >= created_at));
 alter table signing_key add constraint signing_key_kid_check CHECK ((length(kid) = 43));
+alter table signing_key add constraint signing_key_private_half_check CHECK ((((provider = 'local'::text) = (sealed_private_key IS NOT NULL)) AND ((provider = 'local'::text) = (provider_reference IS NULL))));
+alter table signing_key add constraint signing_key_provider_check CHECK ((provider ~ '^[a-z][a-z0-9_-]{0,31}$'::text));
+alter table signing_key add constraint signing_key_provider_reference_check CHECK (((length(provider_reference) >= 1) AND (length(provider_reference) <= 1000)));
 alter table signing_key add constraint signing_key_public_jwk_check CHECK ((NOT (public_jwk ?| ARRAY['d'::text, 'p'::text, 'q'::text, 'dp'::text, 'dq'::text, 'qi'::text, 'oth'::text, 'k'::text, 'priv'::text])));
+alter table signing_key add constraint signing_key_revoked_because_check CHECK (((length(revoked_because) >= 1) AND (length(revoked_because) <= 200)));
+alter table signing_key add constraint signing_key_revoked_check CHECK (((revoked_because IS NULL) OR (gone_at IS NOT NULL)));
+CREATE OR REPLACE FUNCTION public.signing_key_notify()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('keyturn_signing_key', '');
+  return null;
+end $function$
+;
+CREATE TRIGGER signing_key_notify AFTER INSERT OR DELETE OR UPDATE ON public.signing_key FOR EACH STATEMENT EXECUTE FUNCTION signing_key_notify();
 
 create table status_entry (
   status_index bigint not null,

@@ -6,7 +6,7 @@ import Fastify, {
   type FastifyServerOptions,
   LogController
 } from 'fastify'
-import type { SigningAlgorithm } from './domain/key-ring.js'
+import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
@@ -20,8 +20,10 @@ import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delive
 import { type FlowsOptions, flows } from './plugins/flows.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
+import type { KeyProvider } from './plugins/key-providers.js'
 import { keys } from './plugins/keys.js'
 import { type MetricsOptions, metrics } from './plugins/metrics.js'
+import { notifications } from './plugins/notifications.js'
 import { oauth } from './plugins/oauth.js'
 import { openapi } from './plugins/openapi.js'
 import { type PasswordsOptions, passwords } from './plugins/passwords.js'
@@ -32,6 +34,7 @@ import { requestIds, requestLog } from './plugins/request-log.js'
 import { responseHeaders } from './plugins/response-headers.js'
 import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation-feed.js'
 import { type RevocationsOptions, revocations } from './plugins/revocations.js'
+import { sealedValuesPlugin } from './plugins/sealed-values.js'
 import { statusLists } from './plugins/status-lists.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
@@ -61,6 +64,8 @@ export interface AppOptions {
   /** Exact origins of pages that may call with credentials. */
   readonly allowedOrigins: readonly string[]
   readonly masterKey: Buffer
+  /** Master keys that open and authenticate, beside the present one that seals and signs. */
+  readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
@@ -74,14 +79,24 @@ export interface AppOptions {
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
   readonly rateLimits: RateLimitsOptions
-  readonly revocations: Omit<RevocationsOptions, 'databaseUrl' | 'clock'>
+  readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
   readonly revocationFeed: Omit<RevocationFeedOptions, 'issuer' | 'clock'> & RevocationRoutesOptions
   /** Milliseconds between two looks at the database for status lists. */
   readonly statusListInterval: number
   readonly events: Omit<EventDeliveryOptions, 'issuer' | 'clock'>
-  readonly signing: { readonly algorithm: SigningAlgorithm; readonly pollInterval: number }
+  readonly signing: {
+    readonly algorithm: SigningAlgorithm
+    readonly pollInterval: number
+    /** Milliseconds from one key's turn to the next; null for none by the calendar. */
+    readonly rotationInterval: number | null
+    /** Who keeps new keys: `local`, or one of the providers. */
+    readonly provider: string
+    readonly providers: readonly KeyProvider[]
+    /** Milliseconds that a provider may take. */
+    readonly providerTimeout: number
+  }
   /** Seconds that verifiers may keep the key set. */
   readonly jwksMaxAge: number
   /** Seconds by which clocks may disagree. */
@@ -130,6 +145,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   const secure = options.issuer.startsWith('https:')
   const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
   const { access } = options.flows.lifetimes
+  // Until everything that a revocation ends has expired by itself, here and at others whose clocks disagree.
+  const revocationLifetime = Math.max(access, principalMaxAge) + options.leeway * 2000
 
   if (options.before) await app.register(options.before)
 
@@ -143,18 +160,22 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(database, options.database)
   await app.register(followClock, { clock: options.clock })
   const { clock } = app
-  await app.register(revocations, {
-    databaseUrl: options.database.url,
-    ...options.revocations,
-    clock
-  })
-  await app.register(vault, { masterKey: options.masterKey })
+  await app.register(notifications, { databaseUrl: options.database.url })
+  await app.register(revocations, { ...options.revocations, clock })
+  await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(sealedValuesPlugin)
   await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
+  const { providers, providerTimeout, ...signing } = options.signing
   await app.register(keys, {
-    algorithm: options.signing.algorithm,
-    pollInterval: options.signing.pollInterval,
+    ...signing,
+    providers: { known: providers, timeout: providerTimeout },
     lookupInterval: 5_000,
-    times: { publishAhead: options.jwksMaxAge * 1000, accessLifetime: access + options.leeway * 1000 },
+    times: {
+      // A replica whose clock is ahead begins earlier by that.
+      publishAhead: Math.max(options.jwksMaxAge * 1000, verifierCache) + options.leeway * 1000,
+      accessLifetime: access + options.leeway * 1000
+    },
+    revocationLifetime,
     clock
   })
   await app.register(revocationFeed, { ...options.revocationFeed, issuer: options.issuer, clock })
@@ -176,8 +197,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   })
   await app.register(flows, {
     ...options.flows,
-    // Until everything that a revocation ends has expired by itself, here and at others whose clocks disagree.
-    revocationLifetime: Math.max(access, principalMaxAge) + options.leeway * 2000,
+    revocationLifetime,
     clock
   })
   await app.register(metrics, options.metrics)

@@ -96,6 +96,10 @@ export function readConfig(environment: Environment, version: string): Config {
   ) {
     faults.push('Set AUTH_BOOTSTRAP_ADMIN_USERNAME and AUTH_BOOTSTRAP_ADMIN_PASSWORD together, or neither.')
   }
+  const current = settings.AUTH_MASTER_KEY
+  if (current !== undefined && settings.AUTH_MASTER_KEY_PREVIOUS?.some((key) => key.equals(current))) {
+    faults.push('AUTH_MASTER_KEY_PREVIOUS has AUTH_MASTER_KEY itself among its keys. Name the others alone.')
+  }
   if (faults.length > 0) throw new ConfigError(faults)
 
   const dataDir = resolve(settings.AUTH_DATA_DIR)
@@ -127,6 +131,7 @@ export function readConfig(environment: Environment, version: string): Config {
       audience: settings.AUTH_AUDIENCE,
       allowedOrigins: settings.AUTH_ALLOWED_ORIGINS,
       masterKey: masterKey(settings, dataDir),
+      previousMasterKeys: settings.AUTH_MASTER_KEY_PREVIOUS ?? [],
       database: {
         url: databaseUrl,
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
@@ -189,7 +194,11 @@ export function readConfig(environment: Environment, version: string): Config {
       events: { pollInterval: 5_000, timeout: 10_000 },
       signing: {
         algorithm: signingAlgorithms.find((one) => one === settings.AUTH_SIGNING_ALGORITHM)!,
-        pollInterval: 10_000
+        pollInterval: 1_000,
+        rotationInterval: settings.AUTH_KEY_ROTATION_INTERVAL,
+        provider: settings.AUTH_KEY_PROVIDER,
+        providers: [],
+        providerTimeout: 2_000
       },
       jwksMaxAge: settings.AUTH_JWKS_MAX_AGE / 1000,
       leeway: 30,

@@ -6,10 +6,12 @@ import { principal } from './domain/principal.js'
 import { Refusal } from './domain/refusal.js'
 import { allow } from './domain/requirement.js'
 import { type Authenticator, defineAuthenticator } from './plugins/authenticators.js'
+import { defineKeyProvider, type KeyProvider } from './plugins/key-providers.js'
 
 /** What a module of AUTH_PLUGINS is given, so that it imports nothing of this package. */
 const toolkit = {
   defineAuthenticator,
+  defineKeyProvider,
   principal,
   allow,
   /** For a bad credential: 401. The reason goes into the log alone. */
@@ -18,7 +20,15 @@ const toolkit = {
   unavailable: (because: string) => new Refusal('service_unavailable', { because, retryAfter: 1 })
 } as const
 
-type Made = Authenticator | readonly Authenticator[]
+/** What modules of AUTH_PLUGINS add. */
+export interface Extensions {
+  readonly authenticators: readonly Authenticator[]
+  readonly keyProviders: readonly KeyProvider[]
+}
+
+type Extension = Authenticator | KeyProvider
+
+const isKeyProvider = (one: Extension): one is KeyProvider => 'create' in one || 'signer' in one
 
 /** The address of a module: a path, seen from a folder, or a package that is installed there. */
 function locate(specifier: string, folder: string): string {
@@ -26,22 +36,25 @@ function locate(specifier: string, folder: string): string {
   return pathToFileURL(createRequire(join(folder, 'package.json')).resolve(specifier)).href
 }
 
-async function load(specifier: string, folder: string): Promise<readonly Authenticator[]> {
+async function load(specifier: string, folder: string): Promise<Extension[]> {
   const module = (await import(locate(specifier, folder))) as { default?: unknown }
   const exported = module.default
-  const made = (typeof exported === 'function' ? await exported(toolkit) : exported) as Made | undefined
-  if (typeof made !== 'object' || made === null) {
-    throw new Error('its default export must be an authenticator, a list of them, or a function that makes them')
+  const made = typeof exported === 'function' ? await exported(toolkit) : exported
+  const all = [made].flat() as Extension[]
+  if (all.some((one) => typeof one !== 'object' || one === null)) {
+    throw new Error(
+      'its default export must be an authenticator, a key provider, a list of them, or a function that makes them'
+    )
   }
-  return [made].flat().map(defineAuthenticator)
+  return all.map((one) => (isKeyProvider(one) ? defineKeyProvider(one) : defineAuthenticator(one)))
 }
 
-/** The authenticators of the modules that AUTH_PLUGINS names. Throws a ConfigError for those that cannot be loaded. */
-export async function loadAuthenticators(
+/** What the modules of AUTH_PLUGINS add. Throws a ConfigError for those that cannot be loaded. */
+export async function loadExtensions(
   specifiers: readonly string[],
   folder: string = process.cwd()
-): Promise<Authenticator[]> {
-  const loaded: Authenticator[] = []
+): Promise<Extensions> {
+  const loaded: Extension[] = []
   const faults: string[] = []
   for (const specifier of specifiers) {
     try {
@@ -51,5 +64,8 @@ export async function loadAuthenticators(
     }
   }
   if (faults.length > 0) throw new ConfigError(faults)
-  return loaded
+  return {
+    keyProviders: loaded.filter(isKeyProvider),
+    authenticators: loaded.filter((one): one is Authenticator => !isKeyProvider(one))
+  }
 }

@@ -16,4 +16,5 @@ export {
 export { type Authenticator, defineAuthenticator } from './plugins/authenticators.js'
 export { drf } from './plugins/drf.js'
 export { type GuardOptions, guard } from './plugins/guard.js'
+export { defineKeyProvider, type KeyProvider, type Signer } from './plugins/key-providers.js'
 export { buildConfiguredApp, openConfiguredDatabase, prepareSchema } from './server.js'

@@ -5,7 +5,7 @@ import { migrateUp, migrationNames, migrationStatus } from '../db/migrate.js'
 import { buildApp } from './app.js'
 import type { Config } from './config.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.js'
-import { loadAuthenticators } from './extensions.js'
+import { loadExtensions } from './extensions.js'
 import type { Authenticator } from './plugins/authenticators.js'
 import { version } from './version.js'
 
@@ -57,14 +57,15 @@ export async function buildConfiguredApp(
 ): Promise<FastifyInstance> {
   const latestMigration = (await migrationNames()).at(-1)!
   const options = config.app(url)
-  const loaded = await loadAuthenticators(config.settings.AUTH_PLUGINS)
+  const extensions = await loadExtensions(config.settings.AUTH_PLUGINS)
   const app = await buildApp({
     ...options,
-    authenticators: { ...options.authenticators, custom: [...loaded, ...authenticators] },
+    authenticators: { ...options.authenticators, custom: [...extensions.authenticators, ...authenticators] },
+    signing: { ...options.signing, providers: extensions.keyProviders },
     latestMigration,
     ...(logger ? {} : { logger: false })
   })
-  for (const { name } of loaded) {
+  for (const { name } of extensions.authenticators) {
     if (options.authenticators.order.includes(name)) continue
     app.log.warn({ authenticator: name }, `AUTH_PLUGINS defines ${name}, which AUTH_AUTHENTICATORS does not name`)
   }

@@ -144,6 +144,11 @@ export const definitions = {
     secret: true,
     parse: masterKey
   }),
+  AUTH_MASTER_KEY_PREVIOUS: define({
+    help: 'Comma-separated master keys that open and authenticate beside AUTH_MASTER_KEY, which alone seals and signs: how the master key changes without signing anybody out (docs/keys.md).',
+    secret: true,
+    parse: list(masterKey)
+  }),
   AUTH_ISSUER: define({
     help: 'Address at which clients reach this service: `iss` of every token, letter by letter.',
     fallbackNote: 'http://localhost:PORT',
@@ -220,6 +225,16 @@ export const definitions = {
     fallback: 'ES256',
     parse: oneOf('ES256', 'Ed25519', 'RS256', 'PS256')
   }),
+  AUTH_KEY_ROTATION_INTERVAL: define({
+    help: 'How long a key signs before the next one takes over by itself; `off` for rotation by command alone.',
+    fallback: '90d',
+    parse: (value: string) => (value === 'off' ? null : duration('1d', '3650d')(value))
+  }),
+  AUTH_KEY_PROVIDER: define({
+    help: 'Who keeps new signing keys: `local` (sealed in Postgres), or a key provider of AUTH_PLUGINS by name (docs/keys.md).',
+    fallback: 'local',
+    parse: text
+  }),
   AUTH_JWKS_MAX_AGE: define({
     help: 'How long verifiers may keep the key set.',
     fallback: '5m',
@@ -236,7 +251,7 @@ export const definitions = {
     }
   }),
   AUTH_PLUGINS: define({
-    help: 'Comma-separated JavaScript modules that add authenticators: paths, or names of installed packages. An authenticator counts once AUTH_AUTHENTICATORS names it too.',
+    help: 'Comma-separated JavaScript modules that add authenticators and key providers: paths, or names of installed packages. An authenticator counts once AUTH_AUTHENTICATORS names it too.',
     fallback: '',
     example: './x-api-key.js',
     parse: list(text)
@@ -320,7 +335,7 @@ export const definitions = {
     parse: integer(1, 64)
   }),
   AUTH_DATABASE_POOL_SIZE: define({
-    help: 'Connections to Postgres, besides the one that listens for revocations.',
+    help: 'Connections to Postgres, besides the one that listens for changes.',
     fallback: '10',
     parse: integer(1, 500)
   }),
@@ -361,6 +376,7 @@ type Value<D> = D extends Setting<infer T> ? T : never
 type Optional =
   | 'DATABASE_URL'
   | 'AUTH_MASTER_KEY'
+  | 'AUTH_MASTER_KEY_PREVIOUS'
   | 'AUTH_ISSUER'
   | 'AUTH_HASH_CONCURRENCY'
   | 'AUTH_METRICS_PORT'

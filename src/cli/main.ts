@@ -11,6 +11,7 @@ import { apiTokenCommands } from './api-tokens.js'
 import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
 import { databaseCommands } from './database.js'
 import { importCommands } from './import.js'
+import { keyCommands } from './keys.js'
 import { operationCommands } from './operation.js'
 import { receiverCommands } from './receivers.js'
 import { roleCommands } from './roles.js'
@@ -33,6 +34,7 @@ const commands: Record<string, Command> = {
   ...importCommands,
   ...tokenCommands,
   ...receiverCommands,
+  ...keyCommands,
   ...operationCommands
 }
 

@@ -5,6 +5,7 @@ import { ConfigError, readConfig } from '../config.js'
 import { describeSettings, exampleEnvironment } from '../settings.js'
 import { version } from '../version.js'
 import { type Call, type Command, table } from './command.js'
+import { describeSeals } from './keys.js'
 
 interface Finding {
   readonly level: 'ok' | 'warning' | 'failure'
@@ -54,6 +55,13 @@ async function examine(call: Call): Promise<Finding[]> {
     findings.push(
       await look('signing keys', () =>
         call.withApp(async (app) => `${app.keys.published().length} published, ${app.keys.signing().algorithm} signs`)
+      ),
+      await look('sealed values', () =>
+        call.withApp(async (app) => {
+          const survey = await app.sealedValues.survey()
+          if (survey.previous > 0 || survey.lost.length > 0) throw new Error(describeSeals(survey))
+          return describeSeals(survey)
+        })
       ),
       await look('password hashing', () =>
         call.withApp(async (app) => {

@@ -77,34 +77,5 @@ export const tokenCommands: Record<string, Command> = {
         exitCode: verdict.ok ? 0 : 1
       }
     }
-  },
-  'keys list': {
-    usage: 'keys list',
-    summary: 'List the signing keys with their state.',
-    async run(call) {
-      const keys = await call.withApp(async (app) => {
-        const states = app.keys.states()
-        return app.keys.published().map((key) => ({
-          kid: key.kid,
-          algorithm: key.algorithm,
-          state: states.get(key.kid)!,
-          signs_from: key.signsFrom.toISOString(),
-          gone_at: key.goneAt?.toISOString() ?? null
-        }))
-      })
-      const rows = keys.map((key) => [key.kid, key.algorithm, key.state, key.signs_from, key.gone_at ?? ''])
-      return { text: table(['KID', 'ALGORITHM', 'STATE', 'SIGNS FROM', 'GONE AT'], rows), json: { keys } }
-    }
-  },
-  'keys rotate': {
-    usage: 'keys rotate',
-    summary: 'Make the next signing key. It is published at once, and signs when every verifier can know it.',
-    async run(call) {
-      const key = await call.withApp((app) => app.keys.rotate())
-      return {
-        text: `Key ${key.kid} (${key.algorithm}) is published and signs from ${key.signsFrom.toISOString()}.`,
-        json: { kid: key.kid, algorithm: key.algorithm, signs_from: key.signsFrom }
-      }
-    }
   }
 }

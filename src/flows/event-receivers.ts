@@ -25,8 +25,7 @@ export async function addReceiver(tools: Tools, receiver: NewReceiver): Promise<
     throw wrong('/authorization', 'It is one line of printable ASCII.')
   }
   const id = uuidFromBytes(tools.entropy(16))
-  const sealedAuthorization =
-    authorization === undefined ? null : tools.seal(Buffer.from(authorization), `event receiver ${id}`)
+  const sealedAuthorization = authorization === undefined ? null : tools.seal(Buffer.from(authorization), id)
   const added = { id, url, audience, note, sealedAuthorization, createdAt: tools.clock() }
   if (!(await receivers.insert(tools.db, added))) throw wrong('/url', 'Another receiver has this address.')
   tools.log('receiver.added', { receiver: id })

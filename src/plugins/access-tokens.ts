@@ -82,7 +82,7 @@ export const accessTokens = fp<AccessTokensOptions>(
         const random = bytes.readUInt32BE(16) / 2 ** 32
         const status = app.statusLists.reference(subject.statusIndex)
         const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now, status)
-        return { token: keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
+        return { token: await keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
       },
       judge,
       async authenticate(token, scheme = 'bearer') {

@@ -101,13 +101,13 @@ export function openDatabase(options: DatabaseOptions, onIdleError: (error: Erro
 const relistenAfter = 1_000
 
 /**
- * Listens on a channel, over a connection of its own, and again whenever it was lost. `onNotify` is also called each
+ * Listens on channels, over one connection of its own, and again whenever it was lost. Every handler is also called each
  * time that listening begins: what was notified before then has been missed.
  */
 export function listen(
   url: string,
-  channel: string,
-  handlers: { readonly onNotify: () => void; readonly onLost: (error: Error) => void }
+  channels: ReadonlyMap<string, () => void>,
+  onLost: (error: Error) => void
 ): { readonly started: Promise<void>; close(): Promise<void> } {
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
@@ -126,17 +126,17 @@ export function listen(
       if (isLost || closed) return
       isLost = true
       attempt.end().catch(() => {})
-      handlers.onLost(error)
+      onLost(error)
       timer = setTimeout(connect, relistenAfter)
       timer.unref()
     }
     attempt.on('error', lost)
     attempt.on('end', () => lost(new Error('the connection ended')))
-    attempt.on('notification', () => handlers.onNotify())
+    attempt.on('notification', ({ channel }) => channels.get(channel)?.())
     try {
       await attempt.connect()
-      await attempt.query(`listen ${channel}`)
-      handlers.onNotify()
+      for (const channel of channels.keys()) await attempt.query(`listen ${channel}`)
+      for (const notify of channels.values()) notify()
     } catch (error) {
       lost(error as Error)
     }

@@ -57,10 +57,7 @@ export const eventDelivery = fp<EventDeliveryOptions>(
       return push({
         url,
         contentType: `application/${eventType}`,
-        authorization:
-          sealedAuthorization === null
-            ? undefined
-            : app.vault.open(sealedAuthorization, `event receiver ${id}`).toString(),
+        authorization: sealedAuthorization === null ? undefined : app.vault.open(sealedAuthorization, id).toString(),
         body: set,
         timeout,
         signal: closing.signal,

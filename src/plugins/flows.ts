@@ -73,7 +73,7 @@ export const flows = fp<FlowsOptions>(
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
       formatSessionCookie: (sessionId) => formatSessionCookie(cookieKey!, sessionId),
       readSessionCookie: (text) => readSessionCookie(vault.sessionCookieKeys, text),
-      authtokenKey: (tokenId) => authtokenKey(vault.authtokenSecret, tokenId),
+      authtokenKey: (tokenId) => authtokenKey(app.sealedValues.authtokenSecret, tokenId),
       async judgeAccessToken(token) {
         const verdict = await app.accessTokens.judge(token)
         return verdict.ok ? verdict.claims : undefined
@@ -106,5 +106,5 @@ export const flows = fp<FlowsOptions>(
     }
     app.decorate('flows', bound as unknown as Flows)
   },
-  { name: 'flows', dependencies: ['database', 'vault', 'passwords', 'access-tokens'], fastify: '5.x' }
+  { name: 'flows', dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'access-tokens'], fastify: '5.x' }
 )

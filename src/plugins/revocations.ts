@@ -4,7 +4,7 @@ import { Refusal } from '../domain/refusal.js'
 import { type Revocation, RevocationSet } from '../domain/revocation.js'
 import { idOf, origin, RevocationLog } from '../domain/revocation-log.js'
 import * as storage from '../storage/revocations.js'
-import { listen } from './database.js'
+import { freshRead } from './fresh-read.js'
 
 export interface Revocations {
   /** What ended a principal's credential, as far as this replica has read; undefined where nothing did. */
@@ -36,7 +36,6 @@ declare module 'fastify' {
 }
 
 export interface RevocationsOptions {
-  readonly databaseUrl: string
   /** Milliseconds between two reads when no notification comes. */
   readonly pollInterval: number
   /** Milliseconds without a read after which this replica is not ready, and what access tokens get from then on. */
@@ -54,13 +53,11 @@ const pruneInterval = 1_000
  * can be lost. A cursor in the order of commits makes sure that none is passed by.
  */
 export const revocations = fp<RevocationsOptions>(
-  async (app, { databaseUrl, pollInterval, maxStaleness, whenStale, clock }) => {
+  async (app, { pollInterval, maxStaleness, whenStale, clock }) => {
     let held = new RevocationSet()
     let log = new RevocationLog()
     let prunedAt = 0
     let readAt = Number.NEGATIVE_INFINITY
-    let current: Promise<void> | undefined
-    let next: Promise<void> | undefined
     const listeners = new Set<() => void>()
 
     /** Goes on from what is held; what is read anew is looked at by nobody until it is whole. */
@@ -99,23 +96,7 @@ export const revocations = fp<RevocationsOptions>(
       if (log.cursor !== from) for (const listener of [...listeners]) listener()
     }
 
-    /** What began before a commit may have missed it, so who asks during a read gets one that begins after it. */
-    function read(): Promise<void> {
-      if (current === undefined) {
-        current = load().finally(() => {
-          current = undefined
-        })
-        return current
-      }
-      next ??= current
-        .catch(() => {})
-        .then(() => {
-          next = undefined
-          return read()
-        })
-      return next
-    }
-
+    const read = freshRead(load)
     const readOrWarn = () =>
       read().catch((error) => app.log.warn({ error: error.message }, 'revocations could not be read'))
 
@@ -141,23 +122,14 @@ export const revocations = fp<RevocationsOptions>(
     } satisfies Revocations)
 
     await read()
+    app.onNotification('keyturn_revocation', readOrWarn)
     let timer: NodeJS.Timeout | undefined
-    let listener: ReturnType<typeof listen> | undefined
-    // Not before: a start that fails after this must be able to end.
     app.addHook('onReady', async () => {
       timer = setInterval(readOrWarn, pollInterval)
       timer.unref()
-      listener = listen(databaseUrl, 'keyturn_revocation', {
-        onNotify: readOrWarn,
-        onLost: (error) => app.log.warn({ error: error.message }, 'revocations are polled until the listener is back')
-      })
-      await listener.started
       await readOrWarn()
     })
-    app.addHook('preClose', async () => {
-      clearInterval(timer)
-      await listener?.close()
-    })
+    app.addHook('preClose', async () => clearInterval(timer))
   },
-  { name: 'revocations', dependencies: ['database'], fastify: '5.x' }
+  { name: 'revocations', dependencies: ['database', 'notifications'], fastify: '5.x' }
 )

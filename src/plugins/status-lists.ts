@@ -51,7 +51,7 @@ const validFor = 10
 /** The status lists, made out of the database when somebody asks and something has ended since. */
 export const statusLists = fp<StatusListsOptions>(
   async (app, { on, issuer, ttl, interval, clock }) => {
-    const places = new StatusPlaces(app.vault.statusListKey)
+    const places = new StatusPlaces(app.sealedValues.statusListSecret)
     const uriOf = (list: number) => `${issuer}/v1/status-lists/${list}`
 
     interface Snapshot {
@@ -144,5 +144,5 @@ export const statusLists = fp<StatusListsOptions>(
       }
     } satisfies StatusLists)
   },
-  { name: 'status-lists', dependencies: ['database', 'vault', 'keys', 'revocations'], fastify: '5.x' }
+  { name: 'status-lists', dependencies: ['database', 'sealed-values', 'keys', 'revocations'], fastify: '5.x' }
 )

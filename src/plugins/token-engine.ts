@@ -1,43 +1,63 @@
-import { constants, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import {
+  constants,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  KeyObject,
+  sign,
+  verify
+} from 'node:crypto'
+import { promisify } from 'node:util'
 import jwt from '@fastify/jwt'
 import Fastify from 'fastify'
+import { publicMembers } from '../domain/key-material.js'
 import { joseAlgorithm, type SigningAlgorithm, thumbprint } from '../domain/key-ring.js'
+import { Refusal } from '../domain/refusal.js'
+import type { Signer } from './key-providers.js'
 
 /** Signs and verifies with one key and one algorithm. */
 export interface TokenEngine {
-  /** An access token. */
-  sign(claims: object): string
+  /** An access token. Throws `service_unavailable` where the key's keeper does not sign. */
+  sign(claims: object): string | Promise<string>
   /** Another document of this service, of a type of its own, so that none is taken for another (RFC 8725 §3.11). */
   signAs(typ: string, payload: object): Promise<string>
   /** The payload of a token whose signature is right; throws otherwise. Claims and times are not looked at. */
   verify(token: string): unknown
 }
 
-export interface KeyMaterial {
+export interface PublicKey {
   readonly kid: string
   readonly algorithm: SigningAlgorithm
-  readonly privateKey: KeyObject
   readonly publicJwk: Readonly<Record<string, unknown>>
 }
 
-/** A public key as a JWK with everything that verifiers match on (RFC 7517 §4): `kid`, `use` and `alg` always. */
-function describeKey(
-  publicKey: KeyObject,
-  algorithm: SigningAlgorithm
-): { kid: string; publicJwk: Record<string, unknown> } {
-  const jwk = publicKey.export({ format: 'jwk' }) as Record<string, unknown>
-  const kid = thumbprint(jwk)
-  return { kid, publicJwk: { ...jwk, kid, use: 'sig', alg: joseAlgorithm(algorithm) } }
+export interface KeyMaterial extends PublicKey {
+  readonly privateKey: KeyObject
 }
 
-export function generateKey(algorithm: SigningAlgorithm): KeyMaterial {
-  const { privateKey, publicKey } =
+/** A public key with everything that verifiers match on (RFC 7517 §4): `kid`, `use` and `alg` always. */
+export function describeKey(jwk: Readonly<Record<string, unknown>>, algorithm: SigningAlgorithm): PublicKey {
+  const members = publicMembers(jwk)
+  const kid = thumbprint(members)
+  return { kid, algorithm, publicJwk: { ...members, kid, use: 'sig', alg: joseAlgorithm(algorithm) } }
+}
+
+export function publicJwkOf(key: KeyObject): Record<string, unknown> {
+  return createPublicKey(key).export({ format: 'jwk' }) as Record<string, unknown>
+}
+
+const generate = promisify(generateKeyPair)
+
+/** In a thread of its own: a key of RSA takes a second, in which others want to be served. */
+export async function generateKey(algorithm: SigningAlgorithm): Promise<KeyMaterial> {
+  const { privateKey } =
     algorithm === 'ES256'
-      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      ? await generate('ec', { namedCurve: 'P-256' })
       : algorithm === 'Ed25519'
-        ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('rsa', { modulusLength: 3072 })
-  return { algorithm, privateKey, ...describeKey(publicKey, algorithm) }
+        ? await generate('ed25519')
+        : await generate('rsa', { modulusLength: 3072 })
+  return { ...describeKey(publicJwkOf(privateKey), algorithm), privateKey }
 }
 
 export function exportPrivateKey(key: KeyObject): Buffer {
@@ -48,41 +68,78 @@ export function importPrivateKey(der: Buffer): KeyObject {
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
 }
 
-/** A JWS signature of bytes (RFC 7515 §5.1); for ECDSA r and s side by side (RFC 7518 §3.4). */
-function signBytes(algorithm: SigningAlgorithm, key: KeyObject, input: Buffer): Buffer {
-  if (algorithm === 'Ed25519') return sign(null, input, key)
-  if (algorithm === 'ES256') return sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' })
-  if (algorithm === 'RS256') return sign('sha256', input, key)
-  const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_DIGEST: saltLength } = constants
-  return sign('sha256', input, { key, padding, saltLength })
+const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+
+/** How the platform signs and verifies as the JWS algorithm says (RFC 7518 §3; for ECDSA r and s side by side, §3.4). */
+function parametersOf(algorithm: SigningAlgorithm, key: KeyObject) {
+  if (algorithm === 'Ed25519') return { digest: null, key }
+  if (algorithm === 'ES256') return { digest: 'sha256', key: { key, dsaEncoding: 'ieee-p1363' as const } }
+  return { digest: 'sha256', key: algorithm === 'PS256' ? { key, ...pss } : key }
+}
+
+/** The signer of a private key that is at hand. */
+export function localSigner(algorithm: SigningAlgorithm, privateKey: KeyObject): Signer {
+  const { digest, key } = parametersOf(algorithm, privateKey)
+  return { sign: (input) => sign(digest, input, key) }
+}
+
+/** Looks at each signature of a signer before it counts, so that no token goes out that nobody will accept. */
+function checkedSigner({ publicJwk, algorithm, kid }: PublicKey, signer: Signer): Signer {
+  const publicKey = createPublicKey({ key: publicJwk as JsonWebKey, format: 'jwk' })
+  const { digest, key } = parametersOf(algorithm, publicKey)
+  return {
+    async sign(input) {
+      const signature = await signer.sign(input)
+      if (!(signature instanceof Uint8Array) || !verify(digest, input, key, signature)) {
+        throw new Refusal('service_unavailable', {
+          because: `key ${kid}: its keeper's signature is wrong`,
+          retryAfter: 1
+        })
+      }
+      return Buffer.from(signature)
+    }
+  }
+}
+
+/** Throws where a signer and a public key are no pair. */
+export async function probe(key: PublicKey, signer: Signer): Promise<void> {
+  await checkedSigner(key, signer).sign(Buffer.from('keyturn probe'))
 }
 
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
 /**
- * One prepared signer and verifier per key. @fastify/jwt prepares them when it is registered with a fixed key, and
- * parses the key at every request when it is given a function: so each key gets an instance of its own, which never
- * serves a request.
+ * One prepared verifier per key, and for a private key that is at hand one prepared signer. @fastify/jwt prepares them
+ * when it is registered with a fixed key, and parses the key at every request when it is given a function: so each key
+ * gets an instance of its own, which never serves a request. Whoever keeps the key, verification is always local.
  */
-export async function makeEngine(key: KeyMaterial): Promise<TokenEngine> {
+export async function makeEngine(key: PublicKey, privateHalf: KeyObject | Signer): Promise<TokenEngine> {
   const algorithm = joseAlgorithm(key.algorithm) as 'ES256' | 'EdDSA' | 'RS256' | 'PS256'
+  const isLocal = privateHalf instanceof KeyObject
+  const pem = createPublicKey({ key: key.publicJwk as JsonWebKey, format: 'jwk' }).export({
+    format: 'pem',
+    type: 'spki'
+  }) as string
   const holder = Fastify()
   await holder.register(jwt, {
     secret: {
-      private: key.privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
-      public: createPublicKey(key.privateKey).export({ format: 'pem', type: 'spki' }) as string
-    },
+      public: pem,
+      ...(isLocal ? { private: privateHalf.export({ format: 'pem', type: 'pkcs8' }) as string } : {})
+    } as { public: string; private: string },
     sign: { algorithm, kid: key.kid, header: { typ: 'at+jwt' } as never },
     // The times are judged with the service's own clock, in domain/access-token.ts.
     verify: { algorithms: [algorithm], checkTyp: 'at+jwt', ignoreExpiration: true, ignoreNotBefore: true, cache: false }
   })
   await holder.ready()
+
+  const signer = isLocal ? localSigner(key.algorithm, privateHalf) : checkedSigner(key, privateHalf)
+  async function signAs(typ: string, payload: object): Promise<string> {
+    const input = `${encode({ alg: algorithm, kid: key.kid, typ })}.${encode(payload)}`
+    return `${input}.${(await signer.sign(Buffer.from(input))).toString('base64url')}`
+  }
   return {
-    sign: (claims) => holder.jwt.sign(claims),
-    async signAs(typ, payload) {
-      const input = `${encode({ alg: algorithm, kid: key.kid, typ })}.${encode(payload)}`
-      return `${input}.${signBytes(key.algorithm, key.privateKey, Buffer.from(input)).toString('base64url')}`
-    },
+    sign: isLocal ? (claims) => holder.jwt.sign(claims) : (claims) => signAs('at+jwt', claims),
+    signAs,
     verify: (token) => holder.jwt.verify(token)
   }
 }

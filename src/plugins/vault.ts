@@ -2,20 +2,24 @@ import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } f
 import fp from 'fastify-plugin'
 import { type TextKey, textKey } from '../domain/signed-text.js'
 
-/** What follows from the master key: seals for what lies in the database, and the keys of texts that only we can make. */
+/**
+ * What follows from the master key: seals for what lies in the database, and the keys of texts that only we can make.
+ * Master keys of before, or of what is to come, open and authenticate; the present one alone seals and signs.
+ */
 export interface Vault {
   /** AES-256-GCM; `context` must be the same to open it again, so that sealed values cannot change places. */
   seal(plain: Buffer, context: string): Buffer
-  /** Throws an Error that says what to do where the master key is another one. */
+  /** Throws an Error that says what to do where no master key is the one it was sealed under. */
   open(sealed: Buffer, context: string): Buffer
+  /** Whether the present master key sealed it. */
+  isCurrent(sealed: Buffer): boolean
+  /** Texts are made with the first, and accepted by all. */
   readonly refreshKeys: readonly TextKey[]
   readonly sessionCookieKeys: readonly TextKey[]
-  /** From which the keys follow that Django clients ask for again. */
-  readonly authtokenSecret: Buffer
   /** From which the nonces of DPoP follow. */
   readonly dpopNonceSecret: Buffer
-  /** Shuffles the places of sessions in the status lists. */
-  readonly statusListKey: Buffer
+  /** The secret of authtokens as it followed from the master key that sealed a value; without one, from the present. */
+  authtokenSecretOf(sealed: Buffer | undefined): Buffer
 }
 
 declare module 'fastify' {
@@ -32,43 +36,63 @@ function derive(master: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), `keyturn ${purpose}`, 32))
 }
 
-/** Makes a vault of a master key of 32 bytes. */
-function makeVault(master: Buffer): Vault {
-  const sealing = derive(master, 'sealing')
-  const keyId = createHash('sha256').update('keyturn sealing key id').update(sealing).digest().subarray(0, 4)
+interface SealingKey {
+  readonly id: Buffer
+  readonly secret: Buffer
+  readonly master: Buffer
+}
+
+function sealingKey(master: Buffer): SealingKey {
+  const secret = derive(master, 'sealing')
+  const id = createHash('sha256').update('keyturn sealing key id').update(secret).digest().subarray(0, 4)
+  return { id, secret, master }
+}
+
+/** Makes a vault of master keys of 32 bytes each, the present one first. */
+export function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
+  const sealing = masters.map(sealingKey)
+  const current = sealing[0]!
+  const sealedBy = (sealed: Buffer) =>
+    sealed[0] === version ? sealing.find(({ id }) => id.equals(sealed.subarray(1, 5))) : undefined
   return {
     seal(plain, context) {
       const nonce = randomBytes(nonceLength)
-      const cipher = createCipheriv('aes-256-gcm', sealing, nonce, { authTagLength: tagLength }).setAAD(
+      const cipher = createCipheriv('aes-256-gcm', current.secret, nonce, { authTagLength: tagLength }).setAAD(
         Buffer.from(context)
       )
       const sealed = Buffer.concat([cipher.update(plain), cipher.final()])
-      return Buffer.concat([Buffer.from([version]), keyId, nonce, sealed, cipher.getAuthTag()])
+      return Buffer.concat([Buffer.from([version]), current.id, nonce, sealed, cipher.getAuthTag()])
     },
     open(sealed, context) {
-      if (sealed[0] !== version || !sealed.subarray(1, 5).equals(keyId)) {
+      const key = sealedBy(sealed)
+      if (key === undefined) {
         throw new Error(
           'The signing keys in this database are sealed under another master key. ' +
-            'Set AUTH_MASTER_KEY (or AUTH_MASTER_KEY_FILE) to the one they were made with.'
+            'Set AUTH_MASTER_KEY (or AUTH_MASTER_KEY_FILE) to the one they were made with, or name that one in AUTH_MASTER_KEY_PREVIOUS.'
         )
       }
       const nonce = sealed.subarray(5, 5 + nonceLength)
-      const decipher = createDecipheriv('aes-256-gcm', sealing, nonce, { authTagLength: tagLength })
+      const decipher = createDecipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength })
         .setAAD(Buffer.from(context))
         .setAuthTag(sealed.subarray(-tagLength))
       return Buffer.concat([decipher.update(sealed.subarray(5 + nonceLength, -tagLength)), decipher.final()])
     },
-    refreshKeys: [textKey(derive(master, 'refresh token'))],
-    sessionCookieKeys: [textKey(derive(master, 'session cookie'))],
-    authtokenSecret: derive(master, 'authtoken'),
-    dpopNonceSecret: derive(master, 'dpop nonce'),
-    statusListKey: derive(master, 'status list')
+    dpopNonceSecret: derive(current.master, 'dpop nonce'),
+    isCurrent: (sealed) => sealedBy(sealed) === current,
+    refreshKeys: masters.map((master) => textKey(derive(master, 'refresh token'))),
+    sessionCookieKeys: masters.map((master) => textKey(derive(master, 'session cookie'))),
+    authtokenSecretOf: (sealed) => derive(((sealed && sealedBy(sealed)) ?? current).master, 'authtoken')
   }
 }
 
-export const vault = fp<{ masterKey: Buffer }>(
-  async (app, { masterKey }) => {
-    app.decorate('vault', makeVault(masterKey))
+export interface VaultOptions {
+  readonly masterKey: Buffer
+  readonly previousMasterKeys: readonly Buffer[]
+}
+
+export const vault = fp<VaultOptions>(
+  async (app, { masterKey, previousMasterKeys }) => {
+    app.decorate('vault', makeVault([masterKey, ...previousMasterKeys]))
   },
   { name: 'vault', fastify: '5.x' }
 )

@@ -38,8 +38,10 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
   app.get(
     '/jwks.json',
     { schema: schema('readKeySet', 'The public keys that verify access tokens', Jwks) },
-    async (request, reply) =>
-      send(request, reply, { keys: app.keys.published().map(({ publicJwk }) => publicJwk) }, 'application/jwk-set+json')
+    async (request, reply) => {
+      const published = await app.keys.publishedNow()
+      return send(request, reply, { keys: published.map(({ publicJwk }) => publicJwk) }, 'application/jwk-set+json')
+    }
   )
 
   /** Made from the configuration, never from the Host header (RFC 8414 §3). */

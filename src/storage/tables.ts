@@ -46,10 +46,18 @@ export interface SigningKeyTable {
   kid: string
   algorithm: string
   public_jwk: ColumnType<Record<string, unknown>, string, string>
-  sealed_private_key: Buffer
+  sealed_private_key: Buffer | null
   created_at: Date
   signs_from: Date
   gone_at: Date | null
+  revoked_because: Generated<string | null>
+  provider: Generated<string>
+  provider_reference: Generated<string | null>
+}
+
+export interface ServiceSecretTable {
+  name: string
+  sealed_value: Buffer
 }
 
 export interface InvitationTable {
@@ -141,6 +149,7 @@ export interface Tables {
   status_entry: StatusEntryTable
   event_receiver: EventReceiverTable
   event_outbox: EventOutboxTable
+  service_secret: ServiceSecretTable
 }
 
 export type Db = Kysely<Tables>

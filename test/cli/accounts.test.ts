@@ -113,5 +113,8 @@ t.test('keys are listed and rotated without a gap', async (t) => {
   })
   t.match(await json('keys rotate'), { kid: next.kid }, 'one is waiting already: a second is not made')
   const signsFrom = Date.parse(next.signs_from)
-  t.ok(signsFrom >= before + 600_000 && signsFrom <= after + 600_000, 'it signs when the slowest verifier knows it')
+  t.ok(
+    signsFrom >= before + 630_000 && signsFrom <= after + 630_000,
+    'it signs when the slowest verifier knows it, whatever the clocks say'
+  )
 })

@@ -51,10 +51,13 @@ const columns = {
     kid: 'text',
     algorithm: 'text',
     public_jwk: 'jsonb',
-    sealed_private_key: 'bytea',
+    sealed_private_key: 'bytea?',
     created_at: 'timestamptz',
     signs_from: 'timestamptz',
-    gone_at: 'timestamptz?'
+    gone_at: 'timestamptz?',
+    revoked_because: 'text?',
+    provider: 'text',
+    provider_reference: 'text?'
   },
   invitation: {
     digest: 'bytea',
@@ -121,6 +124,10 @@ const columns = {
     attempts: 'int4',
     failed_at: 'timestamptz?',
     error: 'text?'
+  },
+  service_secret: {
+    name: 'text',
+    sealed_value: 'bytea'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
@@ -163,6 +170,10 @@ t.test('the invariants are constraints', async (t) => {
   const session = (extra: string) =>
     `insert into session (id, account_id, transport, client_id, amr, acr, created_at, rotated_at, idle_expires_at, expires_at)
      select gen_random_uuid(), '${id}', 'body', 'web', '{}', '', now(), now(), now() + '1 h', now() + '2 h' ${extra}`
+  const signingKey = (sealed: string, keeper: string, end = 'null, null') =>
+    `insert into signing_key
+       (kid, algorithm, public_jwk, created_at, signs_from, sealed_private_key, provider, provider_reference, gone_at, revoked_because)
+     values (repeat('k', 43), 'ES256', '{}', now(), now() + interval '1 h', ${sealed}, ${keeper}, ${end})`
   const refused: Array<[string, string]> = [
     ['a name twice', `${account} (gen_random_uuid(), 'A', 'a', now())`],
     [
@@ -181,9 +192,16 @@ t.test('the invariants are constraints', async (t) => {
     [
       'a private key among public ones',
       `insert into signing_key values (repeat('k', 43), 'ES256', '{"d": 1}', '', now(), now(), null)`
-    ]
+    ],
+    ['a key without a private half', signingKey('null', `'local', null`)],
+    ['a key with two private halves', signingKey(`''`, `'kms', 'one'`)],
+    ['a key that is kept elsewhere, nobody knows where', signingKey('null', `'kms', null`)],
+    ['a key here with a reference', signingKey(`''`, `'local', 'one'`)],
+    ['a revoked key without an end', signingKey(`''`, `'local', null`, `null, 'leaked'`)],
+    ['a key that ended before it was made', signingKey(`''`, `'local', null`, `now() - interval '1 s', null`)]
   ]
   await sql.raw(session('')).execute(db)
+  await sql.raw(signingKey(`''`, `'local', null`, `now(), 'leaked before its turn'`)).execute(db)
   for (const [title, statement] of refused) await t.rejects(sql.raw(statement).execute(db), { code: /^23/ }, title)
 })
 

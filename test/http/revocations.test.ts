@@ -212,7 +212,7 @@ t.test('a listener that is killed comes back as another', async (t) => {
   const [pid] = await listeners(w)
   await sql`select pg_terminate_backend(${pid})`.execute(w.app.db)
   t.ok(await until(async () => (await listeners(w)).some((one) => one !== pid)))
-  t.match(w.logs.join(''), /revocations are polled until the listener is back/)
+  t.match(w.logs.join(''), /changes are polled for until the listener is back/)
   await w.app.db.insertInto('revocation').values(entry(w, 'ada')).execute()
   t.ok(await until(() => knows(w.app, 'ada')))
 })

@@ -129,7 +129,7 @@ for (const algorithm of ['ES256', 'RS256', 'Ed25519', 'PS256'] as const) {
     }
 
     const now = Math.floor(Date.now() / 1000)
-    const stray = generateKey(algorithm)
+    const stray = await generateKey(algorithm)
     const pem = createPublicKey(privateKey).export({ format: 'pem', type: 'spki' }) as string
     const [, payload, signature] = token.split('.') as [string, string, string]
     const confused = { ...header, alg: 'HS256' }

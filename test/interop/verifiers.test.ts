@@ -83,7 +83,7 @@ for (const algorithm of ['ES256', 'Ed25519', 'RS256', 'PS256'] as const) {
     const { issuer, w, shop } = await service(t, algorithm)
     const { token, header, claims, ours } = shop
     const now = Math.floor(Date.now() / 1000)
-    const stray = generateKey(algorithm)
+    const stray = await generateKey(algorithm)
     const pem = createPublicKey(shop.privateKey).export({ format: 'pem', type: 'spki' }) as string
     const [head, payload, signature] = token.split('.') as [string, string, string]
     const other = encode({ ...claims, sub: 'somebody else' })

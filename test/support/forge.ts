@@ -57,7 +57,7 @@ export async function workshop(w: World): Promise<Workshop> {
     .select('sealed_private_key')
     .where('kid', '=', kid)
     .executeTakeFirstOrThrow()
-  const der = w.app.vault.open(row.sealed_private_key, kid)
+  const der = w.app.vault.open(row.sealed_private_key!, kid)
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   return {
     token,

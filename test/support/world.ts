@@ -39,6 +39,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     audience: ['api'],
     allowedOrigins: ['https://app.test'],
     masterKey: Buffer.alloc(32, 'test master key'),
+    previousMasterKeys: [],
     database: { url, poolSize: 10, timeout: 5_000 },
     passwords: { memory: 8, iterations: 1, concurrency: 1, legacyConcurrency: 1, maxWaiting: 100, maxWait: 5_000 },
     flows: {
@@ -62,7 +63,14 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     revocationFeed: { access: 'public', maxWaiting: 50, maxStreams: 20, heartbeat: 60_000, slowAfter: 60_000 },
     statusListInterval: 0,
     events: { pollInterval: 60_000, timeout: 5_000 },
-    signing: { algorithm: 'ES256', pollInterval: 60_000 },
+    signing: {
+      algorithm: 'ES256',
+      pollInterval: 60_000,
+      rotationInterval: null,
+      provider: 'local',
+      providers: [],
+      providerTimeout: 1_000
+    },
     jwksMaxAge: 300,
     leeway: 5,
     docs: false,

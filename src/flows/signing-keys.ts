@@ -1,0 +1,174 @@
+import {
+  isAlive,
+  keyStates,
+  nextKey,
+  planRevocation,
+  planRotation,
+  planScheduledRotation,
+  type Rotation,
+  type RotationTimes
+} from '../domain/key-ring.js'
+import { everything } from '../domain/revocation.js'
+import { later } from '../domain/session.js'
+import * as revocations from '../storage/revocations.js'
+import * as signingKeys from '../storage/signing-keys.js'
+import type { Db, Trx } from '../storage/tables.js'
+
+/** What changes to the ring of signing keys are given. */
+export interface KeyTools {
+  readonly db: Db
+  readonly clock: () => Date
+  /** A new key of the configured algorithm, made here or by the provider. Takes its time, and can fail. */
+  readonly makeKey: () => Promise<signingKeys.NewSigningKey>
+  readonly log: (event: string, fields: Record<string, unknown>) => void
+  readonly settings: {
+    readonly times: RotationTimes
+    /** Milliseconds from one turn to the next; null where the calendar is switched off. */
+    readonly interval: number | null
+    /** Milliseconds for which everybody remembers that tokens were ended. */
+    readonly revocationLifetime: number
+  }
+}
+
+/**
+ * For how long a compromised key is named to those who follow revocations: a forged token lives as long as its forger
+ * likes, and the slowest of the common verifiers keeps a key set for a week.
+ */
+const compromisedLifetime = 7 * 24 * 3_600_000
+
+async function add(
+  tools: KeyTools,
+  trx: Trx,
+  key: signingKeys.NewSigningKey,
+  plan: Rotation,
+  now: Date
+): Promise<void> {
+  await signingKeys.insert(trx, { ...key, createdAt: now, signsFrom: plan.signsFrom })
+  await signingKeys.retireOthers(trx, key.kid, plan.predecessorGoneAt)
+  tools.log('key.created', { kid: key.kid, provider: key.privateHalf.provider, signs_from: plan.signsFrom })
+}
+
+/**
+ * Makes the key that is due, on whichever replica gets the lock; the others do not wait for it. Whether one was made.
+ *
+ * The key is made under the lock: a provider must not be asked by every replica at once for keys that it keeps for ever.
+ */
+export async function rotateWhenDue(tools: KeyTools): Promise<boolean> {
+  const { times, interval } = tools.settings
+  return await tools.db.transaction().execute(async (trx) => {
+    if (!(await signingKeys.tryLock(trx))) return false
+    const now = tools.clock()
+    const plan = planScheduledRotation(await signingKeys.list(trx), times, interval, now)
+    if (plan === null) return false
+    await add(tools, trx, await tools.makeKey(), plan, now)
+    return true
+  })
+}
+
+/** Sees to it that there is a key to sign with, and that the newest one is of the configured kind. */
+export async function followSettings(
+  tools: KeyTools,
+  kind: { readonly algorithm: string; readonly provider: string }
+): Promise<void> {
+  await tools.db.transaction().execute(async (trx) => {
+    await signingKeys.lock(trx)
+    const now = tools.clock()
+    const newest = (await signingKeys.list(trx)).findLast((key) => isAlive(key, now))
+    if (newest === undefined) {
+      const plan = { ...planRotation(tools.settings.times, now), signsFrom: now }
+      await add(tools, trx, await tools.makeKey(), plan, now)
+    } else if (newest.algorithm !== kind.algorithm || newest.privateHalf.provider !== kind.provider) {
+      // It joins the set, and takes its turn once verifiers know it.
+      await add(tools, trx, await tools.makeKey(), planRotation(tools.settings.times, now), now)
+    }
+  })
+}
+
+/** Makes the next key; where one waits for its turn already, that one. Its id. */
+export async function rotateAhead(tools: KeyTools): Promise<string> {
+  const { times, interval } = tools.settings
+  return await tools.db.transaction().execute(async (trx) => {
+    await signingKeys.lock(trx)
+    const now = tools.clock()
+    const waiting = nextKey(await signingKeys.list(trx), times, interval, now)
+    if (waiting !== undefined) return waiting.kid
+    const key = await tools.makeKey()
+    await add(tools, trx, key, planRotation(times, now), now)
+    return key.kid
+  })
+}
+
+/** Why a key did not become the next one; `added` where it did. */
+export type AddVerdict = 'added' | 'known' | 'revoked'
+
+/** Makes a key of elsewhere the next one. One that was revoked here never comes back. */
+export async function addKey(tools: KeyTools, key: signingKeys.NewSigningKey): Promise<AddVerdict> {
+  return await tools.db.transaction().execute(async (trx) => {
+    await signingKeys.lock(trx)
+    const now = tools.clock()
+    const known = (await signingKeys.list(trx)).find(({ kid }) => kid === key.kid)
+    if (known !== undefined) return known.revokedBecause === null ? 'known' : 'revoked'
+    await add(tools, trx, key, planRotation(tools.settings.times, now), now)
+    return 'added'
+  })
+}
+
+/**
+ * Whoever has the keys signs whatever they like: every key ends now, a new one signs now, and everything that was
+ * issued before ends with them. Refresh tokens are of other keys, so clients refresh, and nobody is signed out. The
+ * ids of the new key and of those that ended.
+ */
+export async function rotateInEmergency(
+  tools: KeyTools,
+  because: string
+): Promise<{ readonly kid: string; readonly revoked: readonly string[] }> {
+  // Before the lock: where a provider is slow, nothing else must wait, and two emergencies make two keys at worst.
+  const key = await tools.makeKey()
+  return await tools.db.transaction().execute(async (trx) => {
+    await signingKeys.lock(trx)
+    const now = tools.clock()
+    await signingKeys.insert(trx, { ...key, createdAt: now, signsFrom: now })
+    const revoked = await signingKeys.revokeOthers(trx, key.kid, because, now)
+    for (const kid of revoked) await tellCompromised(trx, kid, now)
+    await revocations.insert(trx, {
+      kind: 'all',
+      subject: everything,
+      because: 'key_compromised',
+      createdAt: now,
+      expiresAt: later(now, tools.settings.revocationLifetime)
+    })
+    tools.log('key.emergency', { kid: key.kid, revoked, because })
+    return { kid: key.kid, revoked }
+  })
+}
+
+async function tellCompromised(trx: Trx, kid: string, now: Date): Promise<void> {
+  await revocations.insert(trx, {
+    kind: 'key',
+    subject: kid,
+    because: 'key_compromised',
+    createdAt: now,
+    expiresAt: later(now, compromisedLifetime)
+  })
+}
+
+/** What became of a key that was to be revoked: nothing where it is unknown, gone already, or the one that signs. */
+export type RevokeVerdict = 'revoked' | 'unknown' | 'gone' | 'signing'
+
+/** Ends one key that waits for its turn or retires. Tokens that it signed end with it. */
+export async function revokeKey(tools: KeyTools, kid: string, because: string): Promise<RevokeVerdict> {
+  return await tools.db.transaction().execute(async (trx) => {
+    await signingKeys.lock(trx)
+    const now = tools.clock()
+    const keys = await signingKeys.list(trx)
+    const state = keyStates(keys, now).get(kid)
+    if (state === undefined) return 'unknown'
+    if (state === 'gone' || state === 'signing') return state
+    const heir = planRevocation(keys, kid, tools.settings.times, now)
+    if (heir !== null) await signingKeys.setGoneAt(trx, heir.kid, heir.goneAt)
+    await signingKeys.revoke(trx, kid, because, now)
+    await tellCompromised(trx, kid, now)
+    tools.log('key.revoked', { kid, because })
+    return 'revoked'
+  })
+}
