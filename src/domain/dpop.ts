@@ -16,7 +16,7 @@ export type ProofAlgorithm = (typeof proofAlgorithms)[number]
 export const proofMaxLength = 4096
 
 /** Seconds by which `iat` may lie behind the service's clock, and before it (RFC 9449 §11.1). */
-export const proofWindow = { past: 60, future: 5 } as const
+const proofWindow = { past: 60, future: 5 } as const
 
 /** Characters of a `jti`: 96 random bits in base64url are 16 (RFC 9449 §4.2); what is longer is nobody's identifier. */
 const jtiLength = { min: 16, max: 256 } as const

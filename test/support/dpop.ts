@@ -24,7 +24,7 @@ export function clientKey(algorithm: ProofAlgorithm = 'ES256'): ClientKey {
 }
 
 export const freshJti = () => randomBytes(16).toString('base64url')
-export const hashOf = (token: string) => createHash('sha256').update(token).digest('base64url')
+const hashOf = (token: string) => createHash('sha256').update(token).digest('base64url')
 
 /** A proof with any payload, signed by the key; the header is right in all but what is changed. */
 export function signProof(key: ClientKey, payload: unknown, header: object = {}): string {
