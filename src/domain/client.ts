@@ -41,12 +41,7 @@ export const clientMethods = ['client_secret_basic', 'client_secret_post', 'priv
 export type ClientMethod = (typeof clientMethods)[number]
 
 /** A public key of a client, with the one algorithm that it is good for (RFC 8725bis §3.1). */
-export interface ClientKey {
-  readonly kty: string
-  readonly alg: string
-  readonly kid?: string
-  readonly [member: string]: unknown
-}
+export type ClientKey = Readonly<Record<string, string>> & { readonly kty: string; readonly alg: string }
 
 export interface ClientKeys {
   readonly keys: readonly ClientKey[]

@@ -30,7 +30,7 @@ export interface AccessTokens {
    * (RFC 9449 §7.1). Behind `dpop` the caller has still to see the proof by the principal's `jkt`.
    */
   authenticate(token: string, scheme?: 'bearer' | 'dpop'): Promise<Principal>
-  /** The session of a token that was good once, for its end: an expired one is enough. Undefined for all others. */
+  /** The session of a token that was good once, for its end: an expired one is enough. Undefined where there is none. */
   sessionOf(token: string): Promise<{ sessionId: string } | undefined>
 }
 
@@ -98,7 +98,8 @@ export const accessTokens = fp<AccessTokensOptions>(
       async sessionOf(token) {
         const verdict = await judge(token)
         if (!verdict.ok && verdict.because !== 'expired') return undefined
-        return { sessionId: (verdict.claims as AccessTokenClaims).sid }
+        const { sid } = verdict.claims as AccessTokenClaims
+        return sid === undefined ? undefined : { sessionId: sid }
       }
     } satisfies AccessTokens)
   },

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { ClientKeys } from '../domain/client.js'
 import type { RevocationKind } from '../domain/revocation.js'
 
 export interface AccountTable {
@@ -96,6 +97,19 @@ export interface UsedIdentifierTable {
   expires_at: Date
 }
 
+export interface ClientTable {
+  id: string
+  account_id: string
+  name: string
+  secret_digest: Buffer | null
+  jwks: ColumnType<ClientKeys | null, string | null, string | null>
+  scopes: Generated<string[]>
+  audience: Generated<string[]>
+  created_at: Date
+  disabled_at: Date | null
+  last_used_at: Date | null
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
@@ -106,6 +120,7 @@ export interface Tables {
   api_token: ApiTokenTable
   revocation: RevocationTable
   used_identifier: UsedIdentifierTable
+  client: ClientTable
 }
 
 export type Db = Kysely<Tables>

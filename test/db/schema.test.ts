@@ -94,6 +94,18 @@ const columns = {
   used_identifier: {
     digest: 'bytea',
     expires_at: 'timestamptz'
+  },
+  client: {
+    id: 'text',
+    account_id: 'uuid',
+    name: 'text',
+    secret_digest: 'bytea?',
+    jwks: 'jsonb?',
+    scopes: '_text',
+    audience: '_text',
+    created_at: 'timestamptz',
+    disabled_at: 'timestamptz?',
+    last_used_at: 'timestamptz?'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
@@ -136,7 +148,17 @@ t.test('the invariants are constraints', async (t) => {
   const session = (extra: string) =>
     `insert into session (id, account_id, transport, client_id, amr, acr, created_at, rotated_at, idle_expires_at, expires_at)
      select gen_random_uuid(), '${id}', 'body', 'web', '{}', '', now(), now(), now() + '1 h', now() + '2 h' ${extra}`
+  const client = (secret: string, jwks: string, clientId = `ktc_${'0'.repeat(22)}`) =>
+    `insert into client (id, account_id, name, secret_digest, jwks, created_at)
+     values ('${clientId}', '${id}', 'x', ${secret}, ${jwks}, now())`
+  const digest = "decode(repeat('00', 32), 'hex')"
   const refused: Array<[string, string]> = [
+    ['a client without a credential', client('null', 'null')],
+    ['a client with both credentials', client(digest, `'{"keys": [{}]}'`)],
+    ['a secret that is no digest', client("'plain'", 'null')],
+    ['a client without keys', client('null', `'{"keys": []}'`)],
+    ['a private key of a client', client('null', `'{"keys": [{"kty": "EC", "d": "x"}]}'`)],
+    ['a client whose id could be an account’s', client(digest, 'null', id)],
     ['a name twice', `${account} (gen_random_uuid(), 'A', 'a', now())`],
     [
       'an address without its key',
