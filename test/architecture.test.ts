@@ -53,7 +53,6 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@node-rs/argon2': ['hashing/worker.js'],
   '@fastify/cookie': ['plugins/cookies.ts'],
   '@node-rs/bcrypt': ['hashing/worker.js'],
-  jose: ['plugins/jose.ts'],
   'csv-parse': ['import/csv.ts'],
   'stream-json/assembler.js': ['import/json.ts'],
   'stream-json/file/parser.js': ['import/json.ts'],

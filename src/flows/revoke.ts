@@ -5,6 +5,7 @@ import * as apiTokens from '../storage/api-tokens.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { deleteApiToken } from './api-tokens.js'
+import { isFresh } from './authenticate.js'
 import type { AuthenticatedClient } from './client-authentication.js'
 import { ending, type Tools } from './flow.js'
 
@@ -42,8 +43,8 @@ async function removeApiToken(tools: Tools, key: string, client: AuthenticatedCl
 async function endAccessToken(tools: Tools, token: string, client: AuthenticatedClient): Promise<void> {
   const claims = await tools.judgeAccessToken(token)
   if (claims === undefined || claims.client_id !== client.id) return
-  // One that is over needs no second entry, which everybody would have to remember.
-  if (await revocations.endedSince(tools.db, principalOf(claims))) return
+  // One that is over, alone or with its session, needs no entry, which everybody would have to remember.
+  if (!(await isFresh(tools, principalOf(claims)))) return
   const now = tools.clock()
   await revocations.insert(tools.db, {
     kind: 'token',

@@ -141,7 +141,7 @@ t.test('of another client, unknown, over, garbage: 200, and nothing has happened
       t.equal(response.body, '', title)
     }
   }
-  w.wait(600_000)
+  w.wait(606_000)
   t.equal((await revoke(w, ada.access_token)).statusCode, 200, 'an expired access token')
   t.same(await traces(w), before)
   for (const [title, fields] of [

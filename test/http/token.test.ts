@@ -147,6 +147,8 @@ t.test('a scope may be narrowed for one access token, and never widened', async 
   for (const scope of ['admin', 'read admin', 'READ', 'read  write', ' read', 'read\twrite', '"']) {
     t.match((await refresh(w, first.refresh_token, { scope })).json(), { error: 'invalid_scope' }, scope)
   }
+  const { generation } = await w.app.db.selectFrom('session').select('generation').executeTakeFirstOrThrow()
+  t.equal(generation, '1', 'what is refused rotates nothing')
   t.match((await refresh(w, ada.refresh_token, { scope: 'admin' })).json(), { error: 'invalid_scope' }, 'in a replay')
   const second = (await refresh(w, first.refresh_token)).json()
   t.equal(second.scope, 'profile read write', 'the session keeps what it has, and its token was not used up')
