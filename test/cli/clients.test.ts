@@ -7,8 +7,7 @@ import { terminal } from '../support/terminal.js'
 
 t.test('a client is made, listed, given another secret, disabled, enabled and removed', async (t) => {
   const { run, json } = await terminal(t)
-  await run('role set editor --permissions articles.change')
-  const made = await json('client create billing --scopes read,write --roles editor --permissions x --audience api')
+  const made = await json('client create billing --scopes read,write --permissions x --audience api')
   t.match(made.client_secret, /^kts_[0-9A-Za-z]{49}$/)
   const { id } = made.client
   t.match(made.client, {
@@ -17,7 +16,6 @@ t.test('a client is made, listed, given another secret, disabled, enabled and re
     authentication: 'secret',
     scopes: ['read', 'write'],
     audience: ['api'],
-    roles: ['editor'],
     permissions: ['x'],
     disabled: false
   })
@@ -30,7 +28,6 @@ t.test('a client is made, listed, given another secret, disabled, enabled and re
   t.match(next, /^kts_/)
   t.not(next, made.client_secret)
   t.match(await json(`client disable ${id}`), { client: { disabled: true } })
-  t.match((await run('client list')).stdout, /billing .* disabled/)
   t.match(await json(`client enable ${id}`), { client: { disabled: false } })
   t.match(await json(`client remove ${id}`), { removed: id })
   t.match(await json('client list'), { clients: [{ name: 'other' }] })
@@ -55,13 +52,8 @@ t.test('a client with keys, from a key set and from one key', async (t) => {
     [`client create c --jwks ${file('text.json', 'x')}`, 2, /cannot be read as JSON/],
     [`client create c --jwks ${file('null.json', 'null')}`, 1, /not a JWK/],
     [`client create c --jwks ${join(folder, 'none.json')}`, 2, /cannot be read/],
-    ['client create', 2, /Name one client/],
-    ['client create c --roles nobody', 1, /There is no such role/],
     ['client create c --audience other', 1, /AUTH_AUDIENCE/],
-    ['client create c --scopes a"b', 1, /scopes\/0/],
-    [`client rotate-secret ${set.client.id}`, 1, /proves itself by its keys/],
-    ['client disable ktc_x', 1, /There is nothing here/],
-    ['client remove', 2, /Name one client/]
+    [`client rotate-secret ${set.client.id}`, 1, /proves itself by its keys/]
   ]
   for (const [line, code, message] of wrong) {
     const outcome = await run(line)
