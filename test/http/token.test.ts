@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { clientWithKey, clientWithSecret, type Proof, postForm } from '../support/clients.js'
+import { bindingLogin, clientKey, proofFor } from '../support/dpop.js'
 import { goodPassword, issuer, type Tokens, type World, world } from '../support/world.js'
 
 const token = (
@@ -366,3 +367,34 @@ t.test('Django’s endpoints know the token of a service, and no user behind it'
   await w.app.flows.updateClient(client.id, { disabled: true })
   t.not((await w.post('/api/token/verify/', { token: text })).statusCode, 200)
 })
+
+t.test(
+  'a session that is bound to a key refreshes with a proof, and a service may bind its token (RFC 9449 §5)',
+  async (t) => {
+    const w = await world(t)
+    const key = clientKey()
+    const ada = await bindingLogin(w, key)
+    const dpop = (by = key) => ({ dpop: proofFor(w, by, { path: '/oauth/token' }) })
+    const web = (headers: Record<string, string>): Proof => ({ fields: { client_id: 'web' }, headers })
+    for (const headers of [{}, dpop(clientKey())]) {
+      t.match((await refresh(w, ada.refresh_token, {}, web(headers))).json(), { error: 'invalid_grant' })
+    }
+    const proof = dpop()
+    t.match((await refresh(w, ada.refresh_token, {}, web(proof))).json(), {
+      token_type: 'DPoP',
+      refresh_token: /^ktr_/
+    })
+    t.match(
+      (await refresh(w, ada.refresh_token, {}, web(proof))).json(),
+      { error: 'invalid_dpop_proof' },
+      'used before'
+    )
+    t.match((await refresh(w, ada.refresh_token, {}, web({ dpop: 'x' }))).json(), { error: 'invalid_dpop_proof' })
+
+    const client = await clientWithSecret(w)
+    const answer = (await itself(w, { ...client.basic, headers: { ...client.basic.headers, ...dpop() } })).json()
+    t.equal(answer.token_type, 'DPoP')
+    t.same(claimsOf(answer.access_token).cnf, { jkt: key.jkt })
+    t.equal((await w.get('/v1/me', answer.access_token)).statusCode, 401, 'worth nothing without the key')
+  }
+)
