@@ -61,6 +61,29 @@ CREATE INDEX api_token_account_id_idx ON public.api_token USING btree (account_i
 CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id, name) WHERE (kind = 'authtoken'::text);
 CREATE INDEX api_token_expires_at_idx ON public.api_token USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
+create table client (
+  id text not null,
+  account_id uuid not null,
+  name text not null,
+  secret_digest bytea,
+  jwks jsonb,
+  scopes text[] default '{}'::text[] not null,
+  audience text[] default '{}'::text[] not null,
+  created_at timestamp with time zone not null,
+  disabled_at timestamp with time zone,
+  last_used_at timestamp with time zone
+) with (fillfactor=85);
+alter table client add constraint client_pkey PRIMARY KEY (id);
+alter table client add constraint client_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE;
+alter table client add constraint client_account_id_key UNIQUE (account_id);
+alter table client add constraint client_audience_check CHECK ((array_position(audience, NULL::text) IS NULL));
+alter table client add constraint client_check CHECK (((secret_digest IS NULL) <> (jwks IS NULL)));
+alter table client add constraint client_id_check CHECK ((id ~ '^ktc_[0-9A-Za-z]{22}$'::text));
+alter table client add constraint client_jwks_check CHECK (((jsonb_typeof((jwks -> 'keys'::text)) = 'array'::text) AND ((jsonb_array_length((jwks -> 'keys'::text)) >= 1) AND (jsonb_array_length((jwks -> 'keys'::text)) <= 10)) AND (NOT jsonb_path_exists(jwks, '$.**?((((exists (@."d") || exists (@."p")) || exists (@."q")) || exists (@."k")) || exists (@."priv"))'::jsonpath))));
+alter table client add constraint client_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100)));
+alter table client add constraint client_scopes_check CHECK ((array_position(scopes, NULL::text) IS NULL));
+alter table client add constraint client_secret_digest_check CHECK ((length(secret_digest) = 32));
+
 create table event_outbox (
   id uuid default gen_random_uuid() not null,
   receiver_id uuid not null,

@@ -11,6 +11,7 @@ import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
 import { type BroomOptions, broom } from './plugins/broom.js'
+import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
@@ -38,6 +39,7 @@ import { sealedValuesPlugin } from './plugins/sealed-values.js'
 import { statusLists } from './plugins/status-lists.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
+import { clientRoutes } from './routes/clients.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
 import { drfUserRoutes } from './routes/drf/users.js'
@@ -68,7 +70,7 @@ export interface AppOptions {
   readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
   readonly passwords: PasswordsOptions
-  readonly flows: Omit<FlowsOptions, 'clock' | 'revocationLifetime'>
+  readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
   readonly authenticators: { readonly order: readonly string[]; readonly custom: readonly Authenticator[] }
   readonly dpop: Pick<DpopOptions, 'nonce'>
@@ -198,10 +200,14 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(flows, {
     ...options.flows,
     revocationLifetime,
+    issuer: options.issuer,
+    audience: options.audience,
+    leeway: options.leeway,
     clock
   })
   await app.register(metrics, options.metrics)
   await app.register(broom, options.broom)
+  await app.register(clientAuthentication)
   await app.register(readiness, { latestMigration: options.latestMigration })
   await app.register(principals)
   await app.register(authenticators, {
@@ -235,6 +241,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(guard, { requirement: administration })
       await scope.register(userRoutes)
       await scope.register(roleRoutes)
+      await scope.register(clientRoutes)
     },
     { prefix: '/v1/admin' }
   )
@@ -243,7 +250,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     async function oauthEndpoints(scope) {
       await scope.register(oauth)
       await scope.register(guard)
-      await scope.register(oauthRoutes)
+      await scope.register(oauthRoutes, { issuer: options.issuer })
     },
     { prefix: '/oauth' }
   )

@@ -166,7 +166,7 @@ export const definitions = {
   AUTH_CLIENT_ID: define({
     help: '`client_id` of tokens from this service’s own sign-in.',
     fallback: 'web',
-    parse: text
+    parse: (value) => (value.startsWith('ktc_') ? must('another name: ktc_ begins the ids of clients') : text(value))
   }),
   AUTH_ALLOWED_ORIGINS: define({
     help: 'Comma-separated origins of pages that may call with cookies, besides the issuer’s own.',

@@ -8,6 +8,7 @@ import { catalogue } from '../schemas/problems.js'
 import { buildConfiguredApp, openConfiguredDatabase, prepareSchema, serve } from '../server.js'
 import { version } from '../version.js'
 import { apiTokenCommands } from './api-tokens.js'
+import { clientCommands } from './clients.js'
 import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
 import { databaseCommands } from './database.js'
 import { importCommands } from './import.js'
@@ -31,6 +32,7 @@ const commands: Record<string, Command> = {
   ...userCommands,
   ...roleCommands,
   ...apiTokenCommands,
+  ...clientCommands,
   ...importCommands,
   ...tokenCommands,
   ...receiverCommands,

@@ -11,8 +11,11 @@ export interface AccessTokenClaims {
   readonly iat: number
   readonly jti: string
   readonly client_id: string
-  /** The session that it was issued from; everything issued from a session dies with it. */
-  readonly sid: string
+  /**
+   * The session that it was issued from; everything issued from a session dies with it. It comes with `auth_time`, `amr`
+   * and `acr`, and all four are absent where nobody signed in: a service asked for the token by itself (RFC 6749 §4.4).
+   */
+  readonly sid?: string
   readonly scope: string
   readonly roles: readonly string[]
   /** What the account may do, by its roles and of its own. */
@@ -20,9 +23,9 @@ export interface AccessTokenClaims {
   /** The last revocation that was there when this was issued: a later one of its account or roles ends it. */
   readonly rev: number
   /** When the person signed in; a refresh never moves it (RFC 9068 §2.2.1). */
-  readonly auth_time: number
-  readonly amr: readonly string[]
-  readonly acr: string
+  readonly auth_time?: number
+  readonly amr?: readonly string[]
+  readonly acr?: string
   /** Lets Django REST Framework's simplejwt accept it as it is. */
   readonly token_type: 'access'
   /** The id that an account had in Django, for services that still look their users up by it. */
@@ -34,9 +37,10 @@ export interface AccessTokenClaims {
 }
 
 /** What the claims are made from. */
-export interface AccessTokenSubject {
+export type AccessTokenSubject = Holder & (SignIn | { readonly sessionId: null })
+
+interface Holder {
   readonly accountId: string
-  readonly sessionId: string
   readonly clientId: string
   readonly scope: string
   readonly roles: readonly string[]
@@ -45,6 +49,12 @@ export interface AccessTokenSubject {
   readonly userId: string | undefined
   /** The key that the session is bound to; null where it is not. */
   readonly jkt: string | null
+  /** The services that it is for; all of this installation where it is left out. */
+  readonly audience?: readonly string[]
+}
+
+interface SignIn {
+  readonly sessionId: string
   readonly authenticatedAt: Date
   readonly amr: readonly string[]
   readonly acr: string
@@ -76,22 +86,23 @@ export function composeClaims(
   status?: StatusReference
 ): AccessTokenClaims {
   const lifetime = Math.ceil(issuance.lifetime * (1 - random * 0.05))
+  const end = seconds(later(now, lifetime))
+  const signIn = subject.sessionId === null ? undefined : subject
+  const { audience } = subject
   return {
     iss: issuance.issuer,
     sub: subject.accountId,
-    aud: issuance.audience,
-    exp: Math.min(seconds(later(now, lifetime)), seconds(subject.sessionExpiresAt)),
+    aud: audience === undefined ? issuance.audience : audience.length === 1 ? audience[0]! : audience,
+    exp: signIn === undefined ? end : Math.min(end, seconds(signIn.sessionExpiresAt)),
     iat: seconds(now),
     jti: tokenId,
     client_id: subject.clientId,
-    sid: subject.sessionId,
+    ...(signIn === undefined ? {} : { sid: signIn.sessionId }),
     scope: subject.scope,
     roles: subject.roles,
     permissions: subject.permissions,
     rev: subject.revision,
-    auth_time: seconds(subject.authenticatedAt),
-    amr: subject.amr,
-    acr: subject.acr,
+    ...(signIn === undefined ? {} : { auth_time: seconds(signIn.authenticatedAt), amr: signIn.amr, acr: signIn.acr }),
     token_type: 'access',
     ...(subject.userId === undefined ? {} : { user_id: subject.userId }),
     ...(subject.jkt === null ? {} : { cnf: { jkt: subject.jkt } }),
@@ -124,7 +135,10 @@ const isInstant = (value: unknown): value is number => Number.isSafeInteger(valu
 const isTextList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'cnf' | 'status'>, (value: unknown) => boolean> = {
+type Shapes<Claim extends string> = Record<Claim, (value: unknown) => boolean>
+type SignInClaim = 'sid' | 'auth_time' | 'amr' | 'acr'
+
+const shapes: Shapes<Exclude<keyof AccessTokenClaims, SignInClaim | 'user_id' | 'cnf' | 'status'>> = {
   iss: isText,
   sub: isText,
   aud: (value) => isText(value) || (isTextList(value) && value.length > 0),
@@ -132,17 +146,16 @@ const shapes: Record<Exclude<keyof AccessTokenClaims, 'user_id' | 'cnf' | 'statu
   iat: isInstant,
   jti: isText,
   client_id: isText,
-  sid: isText,
   scope: (value) => typeof value === 'string',
   roles: isTextList,
   permissions: isTextList,
   rev: isInstant,
-  auth_time: isInstant,
-  amr: isTextList,
-  acr: isText,
   token_type: (value) => value === 'access'
 }
-const shapeList = Object.entries(shapes)
+const signInShapes: Shapes<SignInClaim> = { sid: isText, auth_time: isInstant, amr: isTextList, acr: isText }
+const always = Object.entries(shapes)
+const ofSignIns = Object.entries(signInShapes)
+const withSignIn = [...always, ...ofSignIns]
 
 /** Exactly what we say of a key (RFC 7800 §3): a confirmation that is not understood must not be passed over. */
 function isConfirmation(value: unknown): boolean {
@@ -152,15 +165,18 @@ function isConfirmation(value: unknown): boolean {
 }
 
 /**
- * Judges the claims of a token whose signature was right (RFC 9068 §4). Every claim is required and of its exact type:
- * an `exp` that is a string or Infinity has let tokens live for ever elsewhere (CVE-2026-25537).
+ * Judges the claims of a token whose signature was right (RFC 9068 §4). Every claim is required and of its exact type, but
+ * those of a sign-in, which are there together or not at all: an `exp` that is a string or Infinity has let tokens live
+ * for ever elsewhere (CVE-2026-25537).
  */
 export function judgeClaims(payload: unknown, expected: ClaimsExpectation, now: Date): ClaimsVerdict {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
     return { ok: false, because: 'payload_not_an_object' }
   }
   const claims = payload as Record<string, unknown>
-  for (const [claim, hasShape] of shapeList) {
+  // A token with some of a sign-in's claims would be a session's that no end of that session reaches.
+  const isOfSignIn = ofSignIns.some(([claim]) => claims[claim] !== undefined)
+  for (const [claim, hasShape] of isOfSignIn ? withSignIn : always) {
     if (!hasShape(claims[claim])) return { ok: false, because: 'claim_missing_or_malformed', claim }
   }
   // A token that was bound never becomes one that is not.

@@ -1,15 +1,14 @@
 import { createHash, createHmac } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import { formatCheckedText, isCheckedText } from './checked-text.js'
 import type { Violation } from './refusal.js'
+import { judgeScopes } from './scope.js'
 
 /**
  * An API token's key: `ktt_`, 30 characters of base62 from 22 random bytes, and 6 that are the CRC-32 of all before
- * them. The prefix and the checksum let scanners find keys that leaked, without asking anybody:
- * /ktt_[0-9A-Za-z]{36}/.
+ * them: /ktt_[0-9A-Za-z]{36}/.
  */
 const prefix = 'ktt_'
-const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-const form = /^ktt_[0-9A-Za-z]{36}$/
+const length = 30
 /** How Django REST Framework's authtoken writes its keys. */
 const authtokenForm = /^[0-9a-f]{40}$/
 /** How knox writes its keys. */
@@ -20,24 +19,13 @@ export type ApiTokenKind = 'personal' | 'authtoken' | 'knox'
 /** Random bytes that a new key takes. */
 export const apiTokenEntropy = 22
 
-function base62(value: bigint, length: number): string {
-  let text = ''
-  for (let rest = value; text.length < length; rest /= 62n) text = alphabet[Number(rest % 62n)] + text
-  return text
-}
-
-function checksum(text: string): string {
-  return base62(BigInt(crc32(text)), 6)
-}
-
 export function formatApiToken(entropy: Buffer): string {
-  const text = prefix + base62(BigInt(`0x${entropy.toString('hex')}`), 30)
-  return text + checksum(text)
+  return formatCheckedText(prefix, entropy, length)
 }
 
 /** Whether a text can be a key at all: what is not costs no query. */
 export function isApiToken(text: string): boolean {
-  if (text.startsWith(prefix)) return form.test(text) && checksum(text.slice(0, -6)) === text.slice(-6)
+  if (text.startsWith(prefix)) return isCheckedText(prefix, length, text)
   return authtokenForm.test(text) || knoxForm.test(text)
 }
 
@@ -58,9 +46,6 @@ export function hintOf(key: string): string {
   return key.slice(-4)
 }
 
-/** A scope as OAuth writes it (RFC 6749 §3.3), without the two characters that would need escaping. */
-const scopeForm = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
-
 /** Says what is wrong with a new API token's name and scopes. */
 export function judgeApiToken(input: { readonly name: string; readonly scopes: readonly string[] }): Violation[] {
   const errors: Violation[] = []
@@ -68,11 +53,6 @@ export function judgeApiToken(input: { readonly name: string; readonly scopes: r
     const detail = 'Use 1 to 100 characters, so that you will know what the token is for.'
     errors.push({ pointer: '/name', code: 'pattern', detail })
   }
-  input.scopes.forEach((scope, at) => {
-    if (!scopeForm.test(scope)) {
-      const detail = 'Use 1 to 64 printable characters without spaces, quotes and backslashes.'
-      errors.push({ pointer: `/scopes/${at}`, code: 'pattern', detail })
-    }
-  })
+  errors.push(...judgeScopes(input.scopes))
   return errors
 }

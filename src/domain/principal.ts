@@ -1,4 +1,5 @@
 import type { AccessTokenClaims } from './access-token.js'
+import { scopesOf } from './scope.js'
 
 /** Who a request speaks for: the same shape whichever authenticator said so. */
 export interface Principal {
@@ -44,25 +45,26 @@ export function principal(known: Partial<Principal> & Pick<Principal, 'accountId
   }
 }
 
-export function scopesOf(text: string): ReadonlySet<string> {
-  return new Set(text === '' ? [] : text.split(' '))
-}
-
 export function principalOf(claims: AccessTokenClaims): Principal {
   return {
     accountId: claims.sub,
     authenticator: 'bearer',
-    sessionId: claims.sid,
+    sessionId: claims.sid ?? null,
     tokenId: claims.jti,
     clientId: claims.client_id,
     scopes: scopesOf(claims.scope),
     roles: new Set(claims.roles),
     permissions: new Set(claims.permissions),
-    authenticatedAt: new Date(claims.auth_time * 1000),
-    amr: claims.amr,
-    acr: claims.acr,
+    authenticatedAt: claims.auth_time === undefined ? null : new Date(claims.auth_time * 1000),
+    amr: claims.amr ?? [],
+    acr: claims.acr ?? null,
     expiresAt: new Date(claims.exp * 1000),
     jkt: claims.cnf?.jkt ?? null,
     revision: claims.rev
   }
+}
+
+/** Whether an access token speaks for a service that asked for it by itself: nobody signed in (RFC 6749 §4.4). */
+export function isClientToken(who: Pick<Principal, 'authenticator' | 'sessionId'>): boolean {
+  return who.authenticator === 'bearer' && who.sessionId === null
 }

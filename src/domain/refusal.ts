@@ -10,13 +10,17 @@ export interface Violation {
 export const refusalCodes = [
   'authentication_required',
   'account_disabled',
+  'client_has_keys',
   'csrf_failed',
   'dpop_key_required',
   'dpop_nonce_required',
   'dpop_proof_invalid',
   'email_taken',
   'internal_error',
+  'invalid_client',
   'invalid_credentials',
+  'invalid_grant',
+  'invalid_scope',
   'invitation_invalid',
   'insufficient_scope',
   'last_administrator',
@@ -41,6 +45,8 @@ export const refusalCodes = [
   'token_expired',
   'token_invalid',
   'token_revoked',
+  'unauthorized_client',
+  'unsupported_grant_type',
   'username_taken',
   'validation_failed'
 ] as const

@@ -1,4 +1,4 @@
-import type { Principal } from './principal.js'
+import { isClientToken, type Principal } from './principal.js'
 
 /** What a check and an owner rule are told besides the principal. */
 export interface RequestContext {
@@ -80,6 +80,8 @@ export const allow = {
   maxAuthAge: (seconds: number): Requirement => ({ max_auth_age: seconds }),
   /** A credential that is alive at this moment, asked of the database. */
   fresh: (): Requirement => ({ fresh: true }),
+  /** Not by a token that a service got for itself: what it may do with other credentials, it must not do to its account. */
+  notByClientToken: (): Requirement => ({ check: 'not_by_client_token', run: (who) => !isClientToken(who) }),
   /** What a function says, under a name for the documentation (a permission class of one's own). */
   check: (name: string, run: Check): Requirement => ({ check: name, run }),
   all: (...parts: Requirement[]): Requirement => ({ all: some(parts) }),

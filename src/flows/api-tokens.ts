@@ -131,7 +131,7 @@ export async function authenticateApiToken(tools: Tools, key: string): Promise<P
   if (!isApiToken(key)) throw new Refusal('token_invalid', { because: 'not an API token' })
   const found = await apiTokens.findByDigest(tools.db, apiTokenDigest(key))
   if (found === undefined) throw new Refusal('token_invalid', { because: 'unknown API token' })
-  const { token, account, grants } = found
+  const { token, account, clientId, grants } = found
   const now = tools.clock()
   if (account.disabledAt !== null) throw new Refusal('account_disabled')
   if (token.expiresAt !== null && token.expiresAt <= now) throw new Refusal('token_expired', { because: 'API token' })
@@ -145,6 +145,7 @@ export async function authenticateApiToken(tools: Tools, key: string): Promise<P
     accountId: account.id,
     authenticator: 'token',
     tokenId: token.id,
+    clientId,
     scopes: new Set(token.scopes),
     roles: new Set(account.roles),
     permissions: new Set(grants.permissions),

@@ -1,10 +1,12 @@
-import { type Principal, principal, scopesOf } from '../domain/principal.js'
+import { isClientToken, type Principal, principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import { whyOver } from '../domain/rotation.js'
+import { scopesOf } from '../domain/scope.js'
 import { earlier, later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
+import * as clients from '../storage/clients.js'
 import { findGrants } from '../storage/grants.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
@@ -96,8 +98,8 @@ async function principalOfAccount(
 }
 
 /**
- * Whether a principal is at this moment what its credential says, asked of the database: its session or API token is
- * alive, and neither its account nor one of its roles has changed since.
+ * Whether a principal is at this moment what its credential says, asked of the database: its session, API token or
+ * client is alive, and neither its account nor one of its roles has changed since.
  */
 export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
   const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, who)])
@@ -111,6 +113,7 @@ async function isAlive(tools: Tools, who: Principal): Promise<boolean> {
     return found !== undefined && whyOver(found.held, now) === null
   }
   if (who.authenticator === 'token') return await apiTokens.isAlive(tools.db, who.tokenId!, now)
+  if (isClientToken(who)) return who.clientId !== null && (await clients.isAlive(tools.db, who.clientId))
   // Passwords and other systems are asked at each request.
   return true
 }

@@ -1,11 +1,12 @@
 import type { AccessTokenClaims } from '../domain/access-token.js'
-import { type Principal, principalOf } from '../domain/principal.js'
+import { isClientToken, type Principal, principalOf } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import { judgeRefresh, whyOver } from '../domain/rotation.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
+import { isFresh } from './authenticate.js'
 import { ending, type Tools } from './flow.js'
 import { assertKey, overRefusals } from './refresh.js'
 import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
@@ -58,11 +59,14 @@ export type AccessState =
 
 /** How an access token whose signature and times are good stands in the database: Django's packages ask at each request. */
 export async function inspectAccess(tools: Tools, claims: AccessTokenClaims): Promise<AccessState> {
-  const found = isUuid(claims.sid) ? await sessions.findHeld(tools.db, claims.sid) : undefined
+  const principal = principalOf(claims)
+  if (isClientToken(principal))
+    return (await isFresh(tools, principal)) ? { state: 'alive', principal } : { state: 'ended' }
+  const { sid = '' } = claims
+  const found = isUuid(sid) ? await sessions.findHeld(tools.db, sid) : undefined
   if (found === undefined) return { state: 'unknown' }
   if (found.held.accountDisabled) return { state: 'disabled' }
   if (found.held.endedBecause === 'password_changed') return { state: 'password_changed' }
-  const principal = principalOf(claims)
   const isOver = whyOver(found.held, tools.clock()) !== null || (await revocations.endedSince(tools.db, principal))
   return isOver ? { state: 'ended' } : { state: 'alive', principal }
 }

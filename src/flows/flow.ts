@@ -1,4 +1,5 @@
 import type { AccessTokenClaims, AccessTokenSubject } from '../domain/access-token.js'
+import type { ClientKey } from '../domain/client.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
@@ -35,6 +36,8 @@ export interface Tools {
   readonly readSessionCookie: (text: string) => string | null
   /** The claims of an access token that is good at this moment by its form, signature and times. */
   readonly judgeAccessToken: (token: string) => Promise<AccessTokenClaims | undefined>
+  /** Whether a JWS is by one of these keys; with none the same work of the algorithm is done for nothing. */
+  readonly isSignedByOneOf: (token: string, keys: readonly ClientKey[], algorithm: string) => Promise<boolean>
   /** The key of an account's authtoken, by the id of its row. */
   readonly authtokenKey: (tokenId: string) => string
   /** Sealed under the master key; `context` must be the same to open it again. */
@@ -44,6 +47,12 @@ export interface Tools {
 }
 
 export interface FlowSettings {
+  /** `iss` of every token, without a slash at its end. */
+  readonly issuer: string
+  /** The services that access tokens are for. */
+  readonly audience: readonly string[]
+  /** Seconds by which clocks may disagree. */
+  readonly leeway: number
   readonly lifetimes: Lifetimes
   readonly rotation: RotationRules
   /** How many sessions an account may have at a time; null for as many as it likes. */

@@ -1,8 +1,12 @@
+import type { AccessTokenClaims } from '../domain/access-token.js'
 import { apiTokenDigest, isApiToken } from '../domain/api-token.js'
-import { principalOf } from '../domain/principal.js'
+import { isClientId } from '../domain/client.js'
+import { type Principal, principalOf } from '../domain/principal.js'
 import { whyOver } from '../domain/rotation.js'
 import { isUuid } from '../domain/uuid.js'
+import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
+import * as clients from '../storage/clients.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Tools } from './flow.js'
@@ -31,41 +35,79 @@ export interface Introspection {
 }
 
 /**
- * What a token stands for at this moment: its session, its account and every revocation are asked of the database.
- * Access tokens and API tokens; a refresh token is for nobody but this service, so it is never active here.
+ * What a token stands for at this moment: its session or client, its account and every revocation are asked of the
+ * database. Access tokens and API tokens; a refresh token is for nobody but this service, so it is never active here.
+ *
+ * A client that has audiences of its own is told of access tokens for these alone (CVE-2026-37979). An API token is for
+ * every service.
  */
-export async function introspect(tools: Tools, token: string): Promise<Introspection | undefined> {
-  return isApiToken(token) ? await introspectApiToken(tools, token) : await introspectAccessToken(tools, token)
+export async function introspect(
+  tools: Tools,
+  token: string,
+  caller: Pick<Principal, 'clientId'>
+): Promise<Introspection | undefined> {
+  return isApiToken(token) ? await introspectApiToken(tools, token) : await introspectAccessToken(tools, token, caller)
 }
 
-async function introspectAccessToken(tools: Tools, token: string): Promise<Introspection | undefined> {
+async function introspectAccessToken(
+  tools: Tools,
+  token: string,
+  caller: Pick<Principal, 'clientId'>
+): Promise<Introspection | undefined> {
   const claims = await tools.judgeAccessToken(token)
-  if (claims === undefined || !isUuid(claims.sid)) return undefined
-  const [found, ended] = await Promise.all([
-    sessions.findHeld(tools.db, claims.sid),
-    revocations.endedSince(tools.db, principalOf(claims))
+  if (claims === undefined) return undefined
+  const [holder, ended, isCovered] = await Promise.all([
+    findHolder(tools, claims),
+    revocations.endedSince(tools.db, principalOf(claims)),
+    isMeantFor(tools, claims, caller)
   ])
-  if (ended || found === undefined || whyOver(found.held, tools.clock()) !== null) return undefined
+  if (ended || !isCovered || holder === undefined) return undefined
   return {
     sub: claims.sub,
-    username: found.account.username,
+    username: holder.username,
     token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP',
     scope: claims.scope,
     client_id: claims.client_id,
     iss: claims.iss,
     aud: claims.aud,
     jti: claims.jti,
-    sid: claims.sid,
+    ...present({ sid: claims.sid }),
     exp: claims.exp,
     iat: claims.iat,
-    auth_time: claims.auth_time,
-    amr: claims.amr,
-    acr: claims.acr,
+    ...present({ auth_time: claims.auth_time, amr: claims.amr, acr: claims.acr }),
     roles: claims.roles,
     permissions: claims.permissions,
-    ...(claims.user_id === undefined ? {} : { user_id: claims.user_id }),
-    ...(claims.cnf === undefined ? {} : { cnf: claims.cnf })
+    ...present({ user_id: claims.user_id, cnf: claims.cnf })
   }
+}
+
+type Present<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> }
+
+/** The members that are there. */
+function present<T extends object>(members: T): Present<T> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Present<T>
+}
+
+/** The account of a token whose session, or whose client where nobody signed in, is alive. */
+async function findHolder(tools: Tools, claims: AccessTokenClaims): Promise<Account | undefined> {
+  if (claims.sid === undefined) {
+    const found = await clients.find(tools.db, claims.client_id)
+    return found?.client.disabledAt === null && found.account.disabledAt === null ? found.account : undefined
+  }
+  const found = isUuid(claims.sid) ? await sessions.findHeld(tools.db, claims.sid) : undefined
+  return found !== undefined && whyOver(found.held, tools.clock()) === null ? found.account : undefined
+}
+
+async function isMeantFor(
+  tools: Tools,
+  { aud }: AccessTokenClaims,
+  { clientId }: Pick<Principal, 'clientId'>
+): Promise<boolean> {
+  if (clientId === null || !isClientId(clientId)) return true
+  const found = await clients.find(tools.db, clientId)
+  if (found === undefined) return false
+  const { audience } = found.client
+  return audience.length === 0 || [aud].flat().some((one) => audience.includes(one))
 }
 
 async function introspectApiToken(tools: Tools, key: string): Promise<Introspection | undefined> {

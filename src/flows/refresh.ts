@@ -1,7 +1,9 @@
 import type { Proof } from '../domain/dpop.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { judgeRefresh } from '../domain/rotation.js'
+import { narrow, scopesOf } from '../domain/scope.js'
 import { later, type RefreshTransport } from '../domain/session.js'
+import type { LiveSession } from '../storage/sessions.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
 import { spendProof } from './proof.js'
@@ -24,6 +26,14 @@ export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode>
   expired: 'session_expired'
 }
 
+/** What the token endpoint asks for besides. */
+export interface RefreshTerms {
+  /** The client that the token must belong to. */
+  readonly clientId?: string | undefined
+  /** What the access token of this answer is limited to: some of the session's scopes, as they were sent. */
+  readonly scope?: string | undefined
+}
+
 /**
  * Trades a refresh token for the next tokens. The common case is one statement; only a token that could not rotate is
  * looked at a second time, and judged.
@@ -35,31 +45,39 @@ export async function refresh(
   tools: Tools,
   text: string,
   transport: RefreshTransport,
-  proof: Proof | null = null
+  proof: Proof | null = null,
+  terms: RefreshTerms = {}
 ): Promise<IssuedTokens> {
   const read = tools.readRefreshToken(text)
   if (read === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
   if (proof !== null) await spendProof(tools, proof)
   const jkt = proof?.jkt ?? null
-  const presented = { ...read, transport, jkt }
+  const { clientId, scope } = terms
+  const presented = { ...read, transport, jkt, clientId, scope }
   const { db, settings } = tools
   const now = tools.clock()
 
   const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
   const rotated = await tools.rotate(rotation)
-  if (rotated !== undefined) return await issueTokens(tools, rotated, now)
+  if (rotated !== undefined) return await issueTokens(tools, rotated, now, narrowed(rotated, scope))
 
   const found = await sessions.findHeld(db, presented.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   // A token from a cookie cannot be in a body unless somebody took it out of a browser.
   if (found.session.transport !== transport) throw new Refusal('token_invalid', { because: `sent by ${transport}` })
+  // Before it is judged: what another client does with a token must not end a session.
+  if (clientId !== undefined && found.session.clientId !== clientId) {
+    throw new Refusal('token_invalid', { because: `of another client than ${clientId}` })
+  }
   assertKey(found.session, jkt)
   const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
   const who = { account: found.account.id, session: found.session.id }
   switch (verdict.kind) {
-    case 'replay':
+    case 'replay': {
+      const limit = narrowed(found, scope)
       tools.log('refresh.replayed', { ...who, late: verdict.late })
-      return await issueTokens(tools, found, now)
+      return await issueTokens(tools, found, now, limit)
+    }
     case 'refuse':
       throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
     case 'revoke':
@@ -68,7 +86,16 @@ export async function refresh(
       tools.log('refresh.reuse_detected', who)
       throw new Refusal('refresh_reused')
     case 'rotate':
+      // Not rotated for scopes that were not granted: the token is as good as before.
+      narrowed(found, scope)
       // The clock or the row moved between the two statements. Asking again is safe; a loop here would not be.
       throw new Refusal('service_unavailable', { because: 'state changed between two statements', retryAfter: 1 })
   }
+}
+
+/** The scopes of the answer's access token; throws where a request would widen what was granted. */
+function narrowed({ session }: LiveSession, asked: string | undefined): string {
+  const scopes = narrow([...scopesOf(session.scope)], asked)
+  if (scopes === undefined) throw new Refusal('invalid_scope', { because: 'more than the session was granted' })
+  return asked === undefined ? session.scope : scopes.join(' ')
 }

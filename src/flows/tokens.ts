@@ -23,6 +23,8 @@ export interface IssuedTokens {
   readonly transport: RefreshTransport
   /** The value of the cookie that speaks for the session on pages. */
   readonly sessionCookie: string
+  /** What the access token is limited to; empty where it is not. */
+  readonly scope: string
   readonly account: Account
 }
 
@@ -33,14 +35,15 @@ export interface IssuedTokens {
 export async function issueTokens(
   tools: Tools,
   { session, account, grants }: LiveSession,
-  now: Date
+  now: Date,
+  scope = session.scope
 ): Promise<IssuedTokens> {
   const access = await tools.signAccessToken(
     {
       accountId: account.id,
       sessionId: session.id,
       clientId: session.clientId,
-      scope: session.scope,
+      scope,
       roles: account.roles,
       permissions: grants.permissions,
       revision: grants.revision,
@@ -63,6 +66,7 @@ export async function issueTokens(
     authorizationExpiresIn: secondsUntil(session.expiresAt, now),
     transport: session.transport,
     sessionCookie: tools.formatSessionCookie(session.id),
+    scope,
     account
   }
 }

@@ -30,7 +30,7 @@ export interface AccessTokens {
    * (RFC 9449 §7.1). Behind `dpop` the caller has still to see the proof by the principal's `jkt`.
    */
   authenticate(token: string, scheme?: 'bearer' | 'dpop'): Promise<Principal>
-  /** The session of a token that was good once, for its end: an expired one is enough. Undefined for all others. */
+  /** The session of a token that was good once, for its end: an expired one is enough. Undefined where there is none. */
   sessionOf(token: string): Promise<{ sessionId: string } | undefined>
 }
 
@@ -80,7 +80,7 @@ export const accessTokens = fp<AccessTokensOptions>(
         // 16 bytes are the id; four more decide how much shorter than the others this token lives.
         const bytes = randomBytes(20)
         const random = bytes.readUInt32BE(16) / 2 ** 32
-        const status = app.statusLists.reference(subject.statusIndex)
+        const status = app.statusLists.reference(subject.sessionId === null ? null : subject.statusIndex)
         const claims = composeClaims(subject, issuance, bytes.toString('base64url', 0, 16), random, now, status)
         return { token: await keys.signing().sign(claims), expiresAt: new Date(claims.exp * 1000) }
       },
@@ -99,7 +99,8 @@ export const accessTokens = fp<AccessTokensOptions>(
       async sessionOf(token) {
         const verdict = await judge(token)
         if (!verdict.ok && verdict.because !== 'expired') return undefined
-        return { sessionId: (verdict.claims as AccessTokenClaims).sid }
+        const { sid } = verdict.claims as AccessTokenClaims
+        return sid === undefined ? undefined : { sessionId: sid }
       }
     } satisfies AccessTokens)
   },

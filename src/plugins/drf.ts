@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import type { Authorization } from '../domain/authorization.js'
 import { basicCredentials } from '../domain/authorization.js'
 import { accessTokenError, DrfError, detail } from '../domain/drf.js'
+import { isClientToken } from '../domain/principal.js'
 import { pythonJsonError } from '../domain/python-json.js'
 import { Refusal } from '../domain/refusal.js'
 import { catalogue } from '../schemas/problems.js'
@@ -40,8 +41,10 @@ const bearer = defineAuthenticator({
     // These clients know no proofs, and without one a token that is bound to a key is worth nothing.
     if (verdict.claims.cnf !== undefined) throw accessTokenError('Token is invalid')
     const found = await flows.inspectAccess(verdict.claims)
-    if (found.state === 'alive') return found.principal
-    if (found.state === 'unknown') throw unauthorized('User not found', 'user_not_found')
+    // A service that asked for its token by itself is no user, whom these views could show or change.
+    const isUser = found.state === 'alive' && !isClientToken(found.principal)
+    if (isUser) return found.principal
+    if (found.state === 'unknown' || found.state === 'alive') throw unauthorized('User not found', 'user_not_found')
     if (found.state === 'disabled') throw unauthorized('User is inactive', 'user_inactive')
     if (found.state === 'password_changed') {
       throw unauthorized("The user's password has been changed.", 'password_changed')

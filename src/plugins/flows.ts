@@ -5,6 +5,8 @@ import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js
 import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
 import * as apiTokens from '../flows/api-tokens.js'
 import * as authenticate from '../flows/authenticate.js'
+import * as clientAuthentication from '../flows/client-authentication.js'
+import * as clients from '../flows/clients.js'
 import * as drf from '../flows/drf.js'
 import * as eventReceivers from '../flows/event-receivers.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
@@ -16,10 +18,13 @@ import * as ownAccount from '../flows/own-account.js'
 import * as proof from '../flows/proof.js'
 import * as refresh from '../flows/refresh.js'
 import * as register from '../flows/register.js'
+import * as revoke from '../flows/revoke.js'
 import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
+import * as tokenGrants from '../flows/token-grants.js'
 import * as users from '../flows/users.js'
 import { makeRotator } from '../storage/rotations.js'
+import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */
 type Bound<Module> = {
@@ -41,6 +46,10 @@ export type Flows = Bound<typeof register> &
   Bound<typeof apiTokens> &
   Bound<typeof authenticate> &
   Bound<typeof introspect> &
+  Bound<typeof clientAuthentication> &
+  Bound<typeof clients> &
+  Bound<typeof tokenGrants> &
+  Bound<typeof revoke> &
   Bound<typeof drf> &
   Bound<typeof importUsers> &
   Bound<typeof importSamples> &
@@ -62,6 +71,7 @@ export const flows = fp<FlowsOptions>(
     const { vault } = app
     const [refreshKey] = vault.refreshKeys
     const [cookieKey] = vault.sessionCookieKeys
+    const decoyOf = makeDecoys()
     const tools: Tools = {
       db: app.db,
       clock,
@@ -74,6 +84,11 @@ export const flows = fp<FlowsOptions>(
       formatSessionCookie: (sessionId) => formatSessionCookie(cookieKey!, sessionId),
       readSessionCookie: (text) => readSessionCookie(vault.sessionCookieKeys, text),
       authtokenKey: (tokenId) => authtokenKey(app.sealedValues.authtokenSecret, tokenId),
+      async isSignedByOneOf(token, keys, algorithm) {
+        for (const key of keys) if (await isSignedBy(token, key, key.alg)) return true
+        if (keys.length === 0) await isSignedBy(token, decoyOf(algorithm), algorithm)
+        return false
+      },
       async judgeAccessToken(token) {
         const verdict = await app.accessTokens.judge(token)
         return verdict.ok ? verdict.claims : undefined
@@ -95,6 +110,10 @@ export const flows = fp<FlowsOptions>(
       apiTokens,
       authenticate,
       introspect,
+      clientAuthentication,
+      clients,
+      tokenGrants,
+      revoke,
       drf,
       importUsers,
       importSamples,

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest, preParsingHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, preParsingHookHandler, preValidationHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { hasTokenInQuery, readAuthorization } from '../domain/authorization.js'
 import type { Principal } from '../domain/principal.js'
@@ -67,34 +67,69 @@ export const guard = fp<GuardOptions>(
         inquiry: inquiryOf(requirement),
         own
       }
-      if (names.length === 0 && !isOpen(requirement)) {
+      const acceptsClients = route.config?.clientAuthentication !== undefined
+      if (names.length === 0 && !acceptsClients && !isOpen(requirement)) {
         throw new Error(`${route.method} ${route.url} asks for a principal and accepts no credential`)
       }
       route.config = { ...route.config, requirement, authenticators: names, access }
       const before = [route.preParsing ?? []].flat() as preParsingHookHandler[]
       // A HEAD route is made of its GET route, hooks and all.
       if (names.length > 0 && !before.includes(guardRequest)) route.preParsing = [guardRequest, ...before]
+      if (acceptsClients) {
+        // After the route's own, which may refuse what nobody may ask for.
+        const own = [route.preValidation ?? []].flat() as preValidationHookHandler[]
+        if (!own.includes(guardClient)) route.preValidation = [...own, guardClient]
+      }
     })
   },
   { name: 'guard', dependencies: ['authenticators', 'principals'], fastify: '5.x' }
 )
 
 const guardRequest: preParsingHookHandler = async function (this: FastifyInstance, request, reply) {
-  const { requirement, authenticators, inquiry } = request.routeOptions.config.access!
+  const { config } = request.routeOptions
+  const { authenticators } = config.access!
   // An outer guard looked at credentials, and the innermost does not.
   if (authenticators.length === 0) return
   // What one person is told is for nobody's cache.
   reply.header('cache-control', 'no-store')
+  if (config.clientAuthentication !== undefined && !hasOtherCredential(request, authenticators)) return
   const principal = await authenticate(request, authenticators)
   request.principalOrNull = principal
+  await admit(this, request)
+}
+
+/** Whether a caller is to be known by what the route's authenticators look at; a client is otherwise, by its form. */
+function hasOtherCredential(request: FastifyRequest, authenticators: readonly Authenticator[]): boolean {
+  const authorization = readAuthorization(request.raw.rawHeaders)
+  if (authorization !== null && (authorization === 'several' || authorization.scheme !== 'basic')) return true
+  return authenticators.some((one) => one.recognizes?.(request, authorization))
+}
+
+/** Lets in a client that authenticates itself in its form or by Basic, once the body was read. */
+const guardClient: preValidationHookHandler = async function (this: FastifyInstance, request, reply) {
+  reply.header('cache-control', 'no-store')
+  if (request.principalOrNull !== null) {
+    const { client_secret: secret, client_assertion: assertion } = (request.body ?? {}) as Record<string, unknown>
+    if (secret !== undefined || assertion !== undefined) throw twoCredentials('a token and a client')
+    return
+  }
+  request.clientOrNull = await this.authenticateClient(request)
+  request.principalOrNull = this.flows.principalOfClient(request.clientOrNull)
+  await admit(this, request)
+}
+
+/** Judges whether who is there may come in. */
+async function admit(app: FastifyInstance, request: FastifyRequest): Promise<void> {
+  const { requirement, inquiry } = request.routeOptions.config.access!
+  const principal = request.principalOrNull
   const context: RequestContext = { method: request.method, params: request.params }
-  const facts = { principal, context, now: this.clock() }
+  const facts = { principal, context, now: app.clock() }
   let verdict: Verdict
   if (principal === null || (!inquiry.fresh && inquiry.checks.length === 0)) verdict = judge(requirement, facts)
   else {
     const checks = new Map<Requirement, boolean>()
     for (const check of inquiry.checks) checks.set(check, (await check.run(principal, context)) === true)
-    const fresh = inquiry.fresh && (await this.flows.isFresh(principal))
+    const fresh = inquiry.fresh && (await app.flows.isFresh(principal))
     verdict = judge(requirement, { ...facts, checks, fresh })
   }
   if (!verdict.ok) throw refusalOf(verdict, principal)

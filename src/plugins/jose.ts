@@ -1,3 +1,4 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { compactVerify, importJWK } from 'jose'
 
 /**
@@ -16,4 +17,20 @@ export async function isSignedBy(
   } catch {
     return false
   }
+}
+
+type PublicKey = Parameters<typeof isSignedBy>[1]
+
+/**
+ * Keys that nobody has, by algorithm: to verify against where whoever signed, or their key, is unknown. The work is the
+ * same, so that the time tells nothing.
+ */
+export function makeDecoys(): (algorithm: string) => PublicKey {
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+  const okp = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  const modulus = randomBytes(256)
+  modulus[0]! |= 0x80
+  modulus[255]! |= 1
+  const rsa = { kty: 'RSA', n: modulus.toString('base64url'), e: 'AQAB' }
+  return (algorithm) => (algorithm === 'ES256' ? ec : algorithm.startsWith('Ed') ? okp : rsa) as PublicKey
 }

@@ -17,11 +17,19 @@ const codes: Record<number, string> = {
 /** Those that have a word of their own. */
 const errors: Record<string, string> = {
   authentication_required: 'invalid_client',
+  invalid_client: 'invalid_client',
+  invalid_grant: 'invalid_grant',
+  invalid_scope: 'invalid_scope',
+  unauthorized_client: 'unauthorized_client',
+  unsupported_grant_type: 'unsupported_grant_type',
   // RFC 9449 §5 and §8. A refresh token without its key is as good as none.
   dpop_key_required: 'invalid_grant',
   dpop_nonce_required: 'use_dpop_nonce',
   dpop_proof_invalid: 'invalid_dpop_proof'
 }
+
+/** The challenge of clients (RFC 6749 §5.2). */
+const clientChallenge = 'Basic realm="keyturn"'
 
 interface Problem {
   readonly status: number
@@ -51,19 +59,25 @@ export const oauth = fp(
   async (scope) => {
     scope.removeAllContentTypeParsers()
     await scope.register(formbody, { bodyLimit: 16 * 1024 })
-    scope.addHook('preSerialization', async (_request, reply, payload) => {
+    scope.addHook('preSerialization', async (request, reply, payload) => {
       if (!isProblem(payload)) return payload
+      const { clientAuthentication, authenticators = [] } = request.routeOptions.config
+      if (payload.status === 401 && clientAuthentication !== undefined) {
+        const others = authenticators.length > 0 ? [reply.getHeader('www-authenticate')] : []
+        reply.header('www-authenticate', [...others, clientChallenge].join(', '))
+      }
       reply.type('application/json; charset=utf-8')
       const { code, status } = payload
       const error = errors[code] ?? codes[status] ?? 'server_error'
       return { error, error_description: describe(payload) }
     })
     scope.addHook('preValidation', async (request) => {
-      request.body ??= {}
-      // RFC 6749 §3.1: parameters are sent once.
-      for (const value of Object.values(request.body as object)) {
-        if (Array.isArray(value)) throw new Refusal('request_malformed', { detail: 'A parameter occurs twice.' })
+      const parameters = Object.entries((request.body ?? {}) as object)
+      // RFC 6749 §3.1 and §3.2: parameters are sent once, and one without a value as if it were not there.
+      if (parameters.some(([, value]) => Array.isArray(value))) {
+        throw new Refusal('request_malformed', { detail: 'A parameter occurs twice.' })
       }
+      request.body = Object.fromEntries(parameters.filter(([, value]) => value !== ''))
     })
   },
   { name: 'oauth', fastify: '5.x' }

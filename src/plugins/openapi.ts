@@ -89,12 +89,19 @@ export const openapi = fp<OpenapiOptions>(
               name: '__Host-Http-session',
               description: 'For pages. Unsafe methods also need the header `X-Auth-Request` and an allowed origin.'
             },
+            client: {
+              type: 'http',
+              scheme: 'basic',
+              description:
+                'A client by its id and secret (RFC 6749 §2.3.1), here or as `client_id` and `client_secret` in the form; ' +
+                'or by `client_assertion`, a JWT that it signed (RFC 7523). The public client sends `client_id` alone.'
+            },
             basic: { type: 'http', scheme: 'basic', description: 'RFC 7617; off unless configured.' }
           }
         }
       },
       transform({ schema, url, route, ...document }) {
-        const { requirement, authenticators = [], access } = route.config ?? {}
+        const { requirement, authenticators = [], access, clientAuthentication } = route.config ?? {}
         // Hidden routes are not in the document, and neither are those whom they alone ask.
         if (schema?.hide !== true && 'openapiObject' in document) {
           const known = document.openapiObject.components!.securitySchemes!
@@ -103,6 +110,7 @@ export const openapi = fp<OpenapiOptions>(
         const security = authenticators.map((name) => ({ [name]: [] }))
         // Whoever comes in anyway needs no credential, and may bring one.
         if (security.length > 0 && requirement !== undefined && isOpen(requirement)) security.unshift({})
+        if (clientAuthentication !== undefined) security.push({ client: [] })
         const isGuarded = requirement !== undefined && !isOpen(requirement)
         const described = isGuarded ? { 'x-requirement': describeRequirement(requirement) } : {}
         // Whoever sends a password is counted, at every route that looks at credentials.

@@ -10,7 +10,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
   // By a sign-in: a key that leaked must not rename its owner, sign them out or take their account from them.
   const signedIn = app.authenticators.order.filter((name) => name !== 'token')
-  const changing = signedIn.length === 0 ? {} : { authenticators: signedIn }
+  const requirement = allow.all(allow.authenticated(), allow.notByClientToken())
+  const changing = { requirement, ...(signedIn.length === 0 ? {} : { authenticators: signedIn }) }
   // A token that is limited to scopes may read who it is where it has this one, and change nothing.
   const readable = { requirement: allow.any(allow.authenticated(), allow.scope('profile')) }
 

@@ -10,7 +10,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const tags = ['API tokens']
 
   // By a sign-in that is alive now: a key that leaked must not make itself successors.
-  const config = { authenticators: ['session', 'bearer'], requirement: allow.all(allow.authenticated(), allow.fresh()) }
+  const requirement = allow.all(allow.authenticated(), allow.fresh(), allow.notByClientToken())
+  const config = { authenticators: ['session', 'bearer'], requirement }
 
   app.get(
     '/tokens',

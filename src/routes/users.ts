@@ -22,6 +22,12 @@ const week = 604_800
 /** The role; a credential that is limited to scopes also needs this one. */
 export const administration = allow.all(allow.admin(), allow.any(allow.authenticated(), allow.scope('admin')))
 
+/** For what makes credentials: by a sign-in that is alive now, since a key that leaked must not make itself successors. */
+export const makesCredentials = {
+  authenticators: ['session', 'bearer'],
+  requirement: allow.all(administration, allow.fresh(), allow.notByClientToken())
+}
+
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows } = app
   const tags = ['administration']
@@ -131,8 +137,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/users/:id/tokens',
     {
-      // By a sign-in that is alive now, as for the own ones: a key that leaked must not make itself successors.
-      config: { authenticators: ['session', 'bearer'], requirement: allow.all(administration, allow.fresh()) },
+      config: makesCredentials,
       schema: {
         tags,
         params: UserParams,

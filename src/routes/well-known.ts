@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { assertionAlgorithms, clientMethods } from '../domain/client.js'
 import { proofAlgorithms } from '../domain/dpop.js'
 import { joseAlgorithm } from '../domain/key-ring.js'
 import { Empty } from '../schemas/common.js'
 import { Jwks, Metadata } from '../schemas/metadata.js'
 import { hasAlready, notModified } from './etag.js'
+import { grantTypes } from './oauth.js'
 
 export interface WellKnownOptions {
   readonly issuer: string
@@ -49,8 +51,17 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
     issuer,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     service_documentation: `${issuer}/docs`,
-    // Sign-in is by this service's own endpoints: no grant is offered here, and the defaults would claim two.
-    grant_types_supported: [],
+    token_endpoint: `${issuer}/oauth/token`,
+    token_endpoint_auth_methods_supported: [...clientMethods, 'none'],
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    revocation_endpoint: `${issuer}/oauth/revoke`,
+    revocation_endpoint_auth_methods_supported: [...clientMethods, 'none'],
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    introspection_endpoint: `${issuer}/oauth/introspect`,
+    introspection_endpoint_auth_methods_supported: clientMethods,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    // People sign in by this service's own endpoints; the defaults would claim two grants that are not here.
+    grant_types_supported: grantTypes,
     response_types_supported: [],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: [

@@ -1,9 +1,11 @@
 import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { MadeClient } from '../flows/clients.js'
 import type { Client } from '../flows/flow.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import type { Account } from '../storage/accounts.js'
 import type { ApiToken } from '../storage/api-tokens.js'
+import type { LiveClient } from '../storage/clients.js'
 import type { Role } from '../storage/roles.js'
 
 /** What is said on the wire, in snake_case, out of what the flows answer. */
@@ -53,6 +55,27 @@ export function toApiToken(token: ApiToken) {
   }
 }
 
+export function toClientBody({ client, account }: LiveClient) {
+  return {
+    id: client.id,
+    account_id: client.accountId,
+    name: client.name,
+    authentication: client.jwks === null ? ('secret' as const) : ('keys' as const),
+    jwks: client.jwks === null ? null : { keys: [...client.jwks.keys] },
+    scopes: [...client.scopes],
+    audience: [...client.audience],
+    roles: [...account.roles],
+    permissions: [...account.permissions],
+    disabled: client.disabledAt !== null || account.disabledAt !== null,
+    created_at: client.createdAt.toISOString(),
+    last_used_at: client.lastUsedAt?.toISOString() ?? null
+  }
+}
+
+export function toMadeClient({ client, secret }: MadeClient) {
+  return { client: toClientBody(client), ...(secret === undefined ? {} : { client_secret: secret }) }
+}
+
 /** The tokens; the refresh token only where it travels in bodies. */
 export function toTokens(issued: IssuedTokens) {
   return {
@@ -74,7 +97,7 @@ export function toClient(request: FastifyRequest): Client {
   return { userAgent: agent || null, address: isIP(address) === 0 ? null : address }
 }
 
-/** 204: done, and nothing to say. A body of null would be sent as the word. */
-export function noContent(reply: FastifyReply): never {
-  return reply.code(204).header('cache-control', 'no-store').send() as never
+/** Done, and nothing to say. A body of null would be sent as the word. */
+export function noContent(reply: FastifyReply, status: 200 | 204 = 204): never {
+  return reply.code(status).header('cache-control', 'no-store').send() as never
 }

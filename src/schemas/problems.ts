@@ -26,6 +26,12 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     remedy:
       'Send "Authorization: Bearer <access_token>" or "Authorization: Token <key>"; WWW-Authenticate names what counts here.'
   },
+  client_has_keys: {
+    status: 409,
+    title: 'This client proves itself by its keys',
+    meaning: 'A secret beside them would be a second, weaker way in.',
+    remedy: 'Replace the keys: "jwks" of PATCH /v1/admin/clients/{id}. Or register another client without keys.'
+  },
   csrf_failed: {
     status: 403,
     title: 'This request could have come from another site',
@@ -75,11 +81,32 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     meaning: 'A defect. It is in the log under the request id of the response header x-request-id.',
     remedy: 'Look into the log of the service.'
   },
+  invalid_client: {
+    status: 401,
+    title: 'The client did not prove who it is',
+    meaning:
+      'The request names no client, one that is not registered or is disabled, or its secret or assertion is wrong, ' +
+      'expired or was used before. Which of them is not told, on purpose.',
+    remedy:
+      'Check the id and the secret, or the claims, the key and the clock of the assertion. "npx keyturn client list" lists the clients.'
+  },
   invalid_credentials: {
     status: 401,
     title: 'The username, email or password is wrong',
     meaning: 'No account has these credentials, or it is disabled. Which of them is not told, on purpose.',
     remedy: 'Ask the user again.'
+  },
+  invalid_grant: {
+    status: 400,
+    title: 'The refresh token is not good any more',
+    meaning: 'It is not one of this client, its session is over, or it was used before.',
+    remedy: 'Treat the user as signed out, and let them sign in again.'
+  },
+  invalid_scope: {
+    status: 400,
+    title: 'A scope was not granted',
+    meaning: 'A request may ask for some of the scopes that were granted, and for no others.',
+    remedy: 'Leave out "scope" for all of them. An administrator can give a client more.'
   },
   invitation_invalid: {
     status: 403,
@@ -219,6 +246,18 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     title: 'The token is over',
     meaning: 'Its session was ended, its account was disabled, or its roles or permissions have changed since.',
     remedy: 'Refresh once: the next token says what holds now. If that is refused as well, let the user sign in.'
+  },
+  unauthorized_client: {
+    status: 400,
+    title: 'This client may not use this grant',
+    meaning: 'Only clients that are registered can get tokens for themselves.',
+    remedy: 'Register one with "npx keyturn client create <name>", and authenticate as it.'
+  },
+  unsupported_grant_type: {
+    status: 400,
+    title: 'This grant is not supported',
+    meaning: 'The token endpoint knows refresh_token and client_credentials. People sign in with POST /v1/login.',
+    remedy: 'Use one of the two.'
   },
   username_taken: {
     status: 409,

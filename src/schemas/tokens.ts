@@ -47,25 +47,3 @@ export const UserTokenParams = closed({
   id: Type.String({ maxLength: 100, description: 'The id of a user.' }),
   token_id: Type.String({ maxLength: 100, description: 'The id of an API token.' })
 })
-
-export const IntrospectionRequest = Type.Object(
-  {
-    token: Type.String({ minLength: 1, maxLength: 8192 }),
-    token_type_hint: Type.Optional(Type.String({ maxLength: 100 }))
-  },
-  { title: 'IntrospectionRequest', description: 'RFC 7662 §2.1.', additionalProperties: true }
-)
-
-export const IntrospectionResponse = Type.Object(
-  { active: Type.Boolean() },
-  {
-    title: 'IntrospectionResponse',
-    description: 'RFC 7662 §2.2. Nothing but `active` where it is false.',
-    additionalProperties: true
-  }
-)
-
-export const OauthError = Type.Object(
-  { error: Type.String(), error_description: Type.Optional(Type.String()) },
-  { title: 'OauthError', description: 'RFC 6749 §5.2.', additionalProperties: false }
-)

@@ -24,6 +24,8 @@ export interface NewApiToken extends Omit<ApiToken, 'lastUsedAt'> {
 export interface LiveApiToken {
   readonly token: ApiToken
   readonly account: Account
+  /** The client that the account belongs to; null for all others. */
+  readonly clientId: string | null
   readonly grants: Grants
 }
 
@@ -121,17 +123,26 @@ export async function findByDigest(db: Db, digest: Buffer): Promise<LiveApiToken
   const { rows } = await sql<AccountRow & GrantsRow & { token: ApiTokenRow }>`
     select a.id, a.username, a.email, a.email_verified_at, a.roles, a.permissions, a.external_id, a.disabled_at,
       a.created_at, a.last_login_at, ${grants},
-      t.id as token_id, t.kind, t.name, t.hint, t.scopes, t.created_at as token_created_at, t.expires_at, t.last_used_at
+      t.id as token_id, t.kind, t.name, t.hint, t.scopes, t.created_at as token_created_at, t.expires_at, t.last_used_at,
+      c.id as client_id
     from api_token as t
     join account as a on a.id = t.account_id
+    left join client as c on c.account_id = a.id
     where t.digest = ${digest}`.execute(db)
   const row = rows[0] as
-    | (AccountRow & GrantsRow & Omit<ApiTokenRow, 'id'> & { token_id: string; token_created_at: Date })
+    | (AccountRow &
+        GrantsRow &
+        Omit<ApiTokenRow, 'id'> & {
+          token_id: string
+          token_created_at: Date
+          client_id: string | null
+        })
     | undefined
   return (
     row && {
       token: toApiToken({ ...row, id: row.token_id, account_id: row.id, created_at: row.token_created_at }),
       account: toAccount(row),
+      clientId: row.client_id,
       grants: toGrants(row)
     }
   )

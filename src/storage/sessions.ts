@@ -148,6 +148,10 @@ export interface Rotation {
   readonly transport: RefreshTransport
   /** The key that the request has proven to hold (DPoP); null for none. */
   readonly jkt: string | null
+  /** The client that it must belong to; whichever it is where it is left out. */
+  readonly clientId?: string | undefined
+  /** Scopes that it must have been granted, with spaces between. */
+  readonly scope?: string | undefined
   readonly idleExpiresAt: Date
   readonly now: Date
 }
@@ -158,6 +162,8 @@ const rotating = (presented: {
   readonly generation: RawBuilder<unknown>
   readonly transport: RawBuilder<unknown>
   readonly jkt: RawBuilder<unknown>
+  readonly clientId: RawBuilder<unknown>
+  readonly scope: RawBuilder<unknown>
   readonly idleExpiresAt: Date
   readonly now: Date
 }) => ({
@@ -171,6 +177,9 @@ const rotating = (presented: {
       and s.generation <= ${presented.generation}
       and s.transport = ${presented.transport}
       and (s.dpop_jkt is null or s.dpop_jkt = ${presented.jkt})
+      and (${presented.clientId} is null or s.client_id = ${presented.clientId})
+      and (${presented.scope} is null
+        or string_to_array(s.scope, ' ') @> string_to_array(${presented.scope}, ' '))
       and s.ended_at is null
       and s.expires_at > ${presented.now}::timestamptz
       and s.idle_expires_at > ${presented.now}::timestamptz
@@ -190,6 +199,8 @@ export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefi
     generation: sql`${rotation.generation}::bigint`,
     transport: sql`${rotation.transport}`,
     jkt: sql`${rotation.jkt}::text`,
+    clientId: sql`${rotation.clientId ?? null}::text`,
+    scope: sql`${rotation.scope ?? null}::text`,
     idleExpiresAt: rotation.idleExpiresAt,
     now: rotation.now
   })
@@ -207,6 +218,8 @@ export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promis
     generation: sql`p.generation`,
     transport: sql`p.transport`,
     jkt: sql`p.jkt`,
+    clientId: sql`p.client_id`,
+    scope: sql`p.scope`,
     idleExpiresAt: rotations.at(-1)!.idleExpiresAt,
     now: rotations.at(-1)!.now
   })
@@ -222,8 +235,10 @@ export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promis
         ${ids}::uuid[],
         ${rotations.map(({ generation }) => generation)}::bigint[],
         ${rotations.map(({ transport }) => transport)}::text[],
-        ${rotations.map(({ jkt }) => jkt)}::text[]
-      ) as p (session_id, generation, transport, jkt) on p.session_id = free.id,
+        ${rotations.map(({ jkt }) => jkt)}::text[],
+        ${rotations.map(({ clientId = null }) => clientId)}::text[],
+        ${rotations.map(({ scope = null }) => scope)}::text[]
+      ) as p (session_id, generation, transport, jkt, client_id, scope) on p.session_id = free.id,
       account as a
     ${where}
     returning ${live}`.execute(db)

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { ClientKeys } from '../domain/client.js'
 import type { RevocationKind } from '../domain/revocation.js'
 
 export interface AccountTable {
@@ -136,6 +137,19 @@ export interface EventOutboxTable {
   error: string | null
 }
 
+export interface ClientTable {
+  id: string
+  account_id: string
+  name: string
+  secret_digest: Buffer | null
+  jwks: ColumnType<ClientKeys | null, string | null, string | null>
+  scopes: Generated<string[]>
+  audience: Generated<string[]>
+  created_at: Date
+  disabled_at: Date | null
+  last_used_at: Date | null
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
@@ -150,6 +164,7 @@ export interface Tables {
   event_receiver: EventReceiverTable
   event_outbox: EventOutboxTable
   service_secret: ServiceSecretTable
+  client: ClientTable
 }
 
 export type Db = Kysely<Tables>

@@ -128,6 +128,18 @@ const columns = {
   service_secret: {
     name: 'text',
     sealed_value: 'bytea'
+  },
+  client: {
+    id: 'text',
+    account_id: 'uuid',
+    name: 'text',
+    secret_digest: 'bytea?',
+    jwks: 'jsonb?',
+    scopes: '_text',
+    audience: '_text',
+    created_at: 'timestamptz',
+    disabled_at: 'timestamptz?',
+    last_used_at: 'timestamptz?'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 
@@ -174,7 +186,17 @@ t.test('the invariants are constraints', async (t) => {
     `insert into signing_key
        (kid, algorithm, public_jwk, created_at, signs_from, sealed_private_key, provider, provider_reference, gone_at, revoked_because)
      values (repeat('k', 43), 'ES256', '{}', now(), now() + interval '1 h', ${sealed}, ${keeper}, ${end})`
+  const client = (secret: string, jwks: string, clientId = `ktc_${'0'.repeat(22)}`) =>
+    `insert into client (id, account_id, name, secret_digest, jwks, created_at)
+     values ('${clientId}', '${id}', 'x', ${secret}, ${jwks}, now())`
+  const digest = "decode(repeat('00', 32), 'hex')"
   const refused: Array<[string, string]> = [
+    ['a client without a credential', client('null', 'null')],
+    ['a client with both credentials', client(digest, `'{"keys": [{}]}'`)],
+    ['a secret that is no digest', client("'plain'", 'null')],
+    ['a client without keys', client('null', `'{"keys": []}'`)],
+    ['a private key of a client', client('null', `'{"keys": [{"kty": "EC", "d": "x"}]}'`)],
+    ['a client whose id could be an account’s', client(digest, 'null', id)],
     ['a name twice', `${account} (gen_random_uuid(), 'A', 'a', now())`],
     [
       'an address without its key',

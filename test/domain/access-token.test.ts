@@ -65,6 +65,38 @@ t.test('every claim is required', async (t) => {
   }
 })
 
+t.test('a token that a service got for itself says nothing of a sign-in (RFC 9068 §2.2.1)', async (t) => {
+  const {
+    sessionId: _,
+    authenticatedAt: _at,
+    amr: _amr,
+    acr: _acr,
+    sessionExpiresAt: _end,
+    ...holder
+  } = subject as {
+    sessionId: string
+  } & typeof subject
+  const alone = composeClaims({ ...holder, sessionId: null, clientId: 'ktc_x' }, issuance, 'token-id', 0, now)
+  const { sid, auth_time: time, amr, acr, ...rest } = claims
+  t.strictSame(alone, { ...rest, client_id: 'ktc_x' })
+  t.match(judgeClaims(alone, expected, now), { ok: true })
+  const limited = (audience: string[]) =>
+    composeClaims({ ...holder, sessionId: null, audience }, issuance, 'token-id', 0, now).aud
+  t.same(limited(['files']), 'files')
+  t.same(limited(['files', 'api']), ['files', 'api'])
+  // With some of them, it would be a session's token that no end of that session reaches.
+  const ofSignIn = { sid, auth_time: time, amr, acr }
+  for (const [claim, value] of Object.entries(ofSignIn)) {
+    t.match(judgeClaims({ ...alone, [claim]: value }, expected, now), { ok: false }, `${claim} alone`)
+    t.match(
+      judgeClaims({ ...alone, ...ofSignIn, [claim]: null }, expected, now),
+      { ok: false, claim },
+      `${claim}: null`
+    )
+    t.match(judgeClaims({ ...alone, [claim]: null }, expected, now), { ok: false }, `${claim} alone: null`)
+  }
+})
+
 t.test('every claim is of its own type', async (t) => {
   const wrong: Record<string, unknown[]> = {
     numbers: [0, 1.5],

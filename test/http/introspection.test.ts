@@ -1,5 +1,7 @@
+import { createLocalJWKSet, jwtVerify } from 'jose'
 import { sql } from 'kysely'
 import t from 'tap'
+import { clientWithKey, clientWithSecret, type Proof, postForm } from '../support/clients.js'
 import { encode, forge, workshop } from '../support/forge.js'
 import { countingLink } from '../support/query-count.js'
 import { goodPassword, issuer, type World, world } from '../support/world.js'
@@ -196,19 +198,14 @@ t.test('who may not ask learns nothing, in the words of OAuth', async (t) => {
   const token = new URLSearchParams({ token: member.access_token }).toString()
   const invalid = 'Bearer realm="keyturn", error="invalid_token", error_description="The token is not valid"'
   const scope = 'Bearer realm="keyturn", error="insufficient_scope"'
+  const unknown = 'Token realm="keyturn", Bearer realm="keyturn", Basic realm="keyturn"'
   const rows: Array<[string, string, number, string, string | undefined]> = [
-    ['nobody', '', 401, 'invalid_client', 'Token realm="keyturn", Bearer realm="keyturn"'],
+    ['nobody', '', 401, 'invalid_client', unknown],
     ['a member', `Bearer ${member.access_token}`, 403, 'insufficient_scope', scope],
     ['an administrator without the permission', `Bearer ${admin.access_token}`, 403, 'insufficient_scope', scope],
-    ['garbage', 'Bearer x', 401, 'invalid_token', `Token realm="keyturn", ${invalid}`],
-    ['a wrong key', `Token ${'0'.repeat(40)}`, 401, 'invalid_token', 'Token realm="keyturn", Bearer realm="keyturn"'],
-    [
-      'a password',
-      `Basic ${btoa(`${admin.user.username}:${goodPassword}`)}`,
-      401,
-      'invalid_client',
-      'Token realm="keyturn", Bearer realm="keyturn"'
-    ],
+    ['garbage', 'Bearer x', 401, 'invalid_token', `Token realm="keyturn", ${invalid}, Basic realm="keyturn"`],
+    ['a wrong key', `Token ${'0'.repeat(40)}`, 401, 'invalid_token', unknown],
+    ['a password', `Basic ${btoa(`${admin.user.username}:${goodPassword}`)}`, 401, 'invalid_client', unknown],
     [
       'a key of another scope',
       await keyOf(account.id, ['other']),
@@ -298,4 +295,137 @@ t.test('a question costs one statement for a key, two for an access token, and n
   t.equal(await cost(ada.refresh_token), 0)
   t.equal(await cost(key), 1)
   t.equal(await cost(ada.access_token), 2)
+})
+
+t.test('a client asks in its own name, where its account may', async (t) => {
+  const w = await world(t)
+  const [asking, keyed, other] = [
+    await clientWithSecret(w, { permissions: ['keyturn.introspect'], scopes: ['orders'] }),
+    await clientWithKey(w, { permissions: ['keyturn.introspect'] }),
+    await clientWithSecret(w)
+  ]
+  const ada = await w.login(await w.account())
+  const ask = (proof: Proof, token = ada.access_token) =>
+    postForm(w.app, '/oauth/introspect', { token, ...proof.fields }, proof.headers)
+  for (const proof of [asking.basic, asking.post, keyed.proof()]) {
+    t.match((await ask(proof)).json(), { active: true, sub: ada.user.id, client_id: 'web' })
+  }
+  const refused = await ask(other.basic)
+  t.equal(refused.statusCode, 403)
+  t.match(refused.json(), { error: 'insufficient_scope' })
+  await w.app.flows.setUserPermissions(asking.accountId, [])
+  t.equal((await ask(asking.basic)).statusCode, 403, 'once the permission is taken')
+})
+
+t.test('the token of a service is told as it is, until it is over', async (t) => {
+  const w = await world(t)
+  const { ask } = await asker(w)
+  const { flows } = w.app
+  const client = await clientWithSecret(w, { scopes: ['orders'], permissions: ['x'] })
+  const got = async () =>
+    (await postForm(w.app, '/oauth/token', { grant_type: 'client_credentials' }, client.basic.headers)).json()
+      .access_token
+  const token = await got()
+  const claims = JSON.parse(atob(token.split('.')[1]!))
+  t.same(await ask(token), {
+    active: true,
+    sub: client.accountId,
+    username: client.id,
+    token_type: 'Bearer',
+    scope: 'orders',
+    client_id: client.id,
+    iss: issuer,
+    aud: 'api',
+    jti: claims.jti,
+    exp: claims.exp,
+    iat: claims.iat,
+    roles: [],
+    permissions: ['x']
+  })
+  const single = await got()
+  await postForm(w.app, '/oauth/revoke', { token: single }, client.basic.headers)
+  t.same(await ask(single), { active: false }, 'revoked by its client')
+  t.match(await ask(token), { active: true })
+  await sql`alter table revocation disable trigger revocation_notify`.execute(w.app.db)
+  await flows.updateClient(client.id, { disabled: true })
+  t.same(await ask(token), { active: false })
+  await flows.updateClient(client.id, { disabled: false })
+  t.same(await ask(token), { active: false }, 'what was issued before stays over')
+  const next = await got()
+  t.match(await ask(next), { active: true })
+  // As if the entry that tells of it were lost: the client itself is asked, not its revocation alone.
+  await sql`update client set disabled_at = now() where id = ${client.id}`.execute(w.app.db)
+  t.same(await ask(next), { active: false })
+})
+
+t.test('CVE-2026-37979: a client is told of tokens for its own audience alone', async (t) => {
+  const w = await world(t, (options) => ({ ...options, audience: ['api', 'files', 'mail'] }))
+  const permissions = ['keyturn.introspect']
+  const files = await clientWithSecret(w, { permissions, audience: ['files'] })
+  const everything = await clientWithSecret(w, { permissions })
+  const mailer = await clientWithSecret(w, { audience: ['mail'] })
+  const filer = await clientWithSecret(w, { audience: ['mail', 'files'] })
+  const got = async (proof: Proof) =>
+    (await postForm(w.app, '/oauth/token', { grant_type: 'client_credentials' }, proof.headers)).json().access_token
+  const [mail, both] = [await got(mailer.basic), await got(filer.basic)]
+  const ada = await w.login(await w.account())
+  const key = `Token ${(await w.app.flows.createApiToken(files.accountId, { name: 'x' })).key}`
+  const bearer = `Bearer ${await got(files.basic)}`
+  const ask = async (token: string, headers: Record<string, string>) =>
+    (await postForm(w.app, '/oauth/introspect', { token }, headers)).json()
+  for (const headers of [files.basic.headers, { authorization: key }, { authorization: bearer }]) {
+    t.same(await ask(mail, headers), { active: false })
+    t.match(await ask(both, headers), { active: true, aud: ['files', 'mail'] })
+    t.match(await ask(ada.access_token, headers), { active: true })
+  }
+  for (const token of [mail, both]) t.match(await ask(token, everything.basic.headers), { active: true })
+  const made = await w.app.flows.createApiToken(ada.user.id, { name: 'x' })
+  t.match(await ask(made.key, files.basic.headers), { active: true }, 'an API token is for every service')
+})
+
+t.test('an answer is signed for whoever wants it so (RFC 9701)', async (t) => {
+  const w = await world(t)
+  const { account, send } = await asker(w)
+  const client = await clientWithSecret(w, { permissions: ['keyturn.introspect'] })
+  const ada = await w.login(await w.account())
+  const accept = 'application/token-introspection+jwt'
+  const body = new URLSearchParams({ token: ada.access_token }).toString()
+  const jwks = createLocalJWKSet({ keys: w.app.keys.published().map(({ publicJwk }) => publicJwk) } as never)
+  const verify = (jwt: string, audience: string) =>
+    jwtVerify(jwt, jwks, { issuer, audience, typ: 'token-introspection+jwt', currentDate: w.now() })
+
+  const plain = (await send(body)).json()
+  const response = await send(body, { accept })
+  t.equal(response.statusCode, 200)
+  t.match(response.headers['content-type'], /^application\/token-introspection\+jwt/)
+  t.equal(response.headers['cache-control'], 'no-store')
+  const { payload } = await verify(response.body, account.id)
+  t.same(payload, {
+    iss: issuer,
+    aud: account.id,
+    iat: w.now().getTime() / 1000,
+    token_introspection: plain
+  })
+  const byClient = await postForm(w.app, '/oauth/introspect', body, { accept, ...client.basic.headers })
+  t.match((await verify(byClient.body, client.id)).payload, { token_introspection: { active: true } })
+  const inactive = await send('token=x', { accept })
+  t.same((await verify(inactive.body, account.id)).payload.token_introspection, { active: false })
+
+  const verdict = await w.app.accessTokens.judge(response.body)
+  t.match(verdict, { ok: false, because: 'type_wrong' }, 'it is no access token')
+  t.equal((await w.get('/v1/me', response.body)).statusCode, 401)
+  t.same((await send(new URLSearchParams({ token: response.body }).toString())).json(), { active: false })
+
+  for (const [header, type] of [
+    [`text/html, ${accept};q=0.9`, accept],
+    [accept.toUpperCase(), accept],
+    [`${accept};q=0`, 'application/json'],
+    [`${accept};q=0.000, */*`, 'application/json'],
+    ['*/*', 'application/json'],
+    ['application/jwt', 'application/json']
+  ] as const) {
+    const answer = await send(body, { accept: header })
+    t.equal(String(answer.headers['content-type']).split(';')[0], type, header)
+  }
+  t.equal((await send('', { accept })).statusCode, 400, 'errors are as always')
 })
