@@ -49,7 +49,7 @@ function sealingKey(master: Buffer): SealingKey {
 }
 
 /** Makes a vault of master keys of 32 bytes each, the present one first. */
-export function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
+function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
   const sealing = masters.map(sealingKey)
   const current = sealing[0]!
   const sealedBy = (sealed: Buffer) =>
