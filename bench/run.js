@@ -96,6 +96,8 @@ async function mint(url, count) {
     permissions: [],
     revision: 0,
     userId: undefined,
+    jkt: null,
+    statusIndex: null,
     authenticatedAt: new Date(),
     amr: ['pwd'],
     acr: 'aal1',

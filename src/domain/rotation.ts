@@ -21,6 +21,8 @@ export interface RotationRules {
 export type RotationVerdict =
   | { readonly kind: 'rotate' }
   | { readonly kind: 'replay'; readonly late: boolean }
+  /** Nothing is known of it yet: it has to be asked again. */
+  | { readonly kind: 'retry' }
   | { readonly kind: 'refuse'; readonly because: 'ended' | 'disabled' | 'expired' }
   | { readonly kind: 'revoke'; readonly because: 'refresh_reused' }
 
@@ -37,6 +39,10 @@ export function whyOver(held: HeldSession, now: Date): 'ended' | 'disabled' | 'e
  * Rotation is the WHERE clause of `sessions.rotate`; this says the same for tests, and the rest for the flow. A token
  * of a later generation than the row's is current: only a database that lost its last commits (a failover, a restored
  * backup) can be behind a token that we made, and nobody is to be signed out for that.
+ *
+ * `now` is when the request came. One that was overtaken by a rotation while it waited here (its client gave it up, asked
+ * another replica and went on) is no proof of a copy, since its token may have been good when it was sent. Whoever has a
+ * copy learns nothing by the answer, and is found out when they ask again.
  */
 export function judgeRefresh(held: HeldSession, generation: number, rules: RotationRules, now: Date): RotationVerdict {
   const over = whyOver(held, now)
@@ -47,5 +53,5 @@ export function judgeRefresh(held: HeldSession, generation: number, rules: Rotat
     if (now.getTime() - held.rotatedAt.getTime() <= rules.replayWindow) return { kind: 'replay', late: false }
     if (held.bound && rules.lostResponse === 'recover') return { kind: 'replay', late: true }
   }
-  return { kind: 'revoke', because: 'refresh_reused' }
+  return now < held.rotatedAt ? { kind: 'retry' } : { kind: 'revoke', because: 'refresh_reused' }
 }

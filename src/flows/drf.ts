@@ -31,6 +31,9 @@ export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
   if (verdict.kind === 'refuse') {
     throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
   }
+  if (verdict.kind === 'retry') {
+    throw new Refusal('service_unavailable', { because: 'overtaken by a rotation', retryAfter: 1 })
+  }
   if (verdict.kind === 'revoke') {
     await sessions.end(db, found.session, ending(tools, verdict.because, now))
     tools.log('refresh.reuse_detected', { account: found.account.id, session: found.session.id })

@@ -85,6 +85,8 @@ export async function refresh(
       await sessions.end(db, found.session, ending(tools, verdict.because, now))
       tools.log('refresh.reuse_detected', who)
       throw new Refusal('refresh_reused')
+    case 'retry':
+      throw new Refusal('service_unavailable', { because: 'overtaken by a rotation', retryAfter: 1 })
     case 'rotate':
       // Not rotated for scopes that were not granted: the token is as good as before.
       narrowed(found, scope)

@@ -1,4 +1,5 @@
 import { Refusal } from '../domain/refusal.js'
+import { whyOver } from '../domain/rotation.js'
 import { isUuid } from '../domain/uuid.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
@@ -39,7 +40,7 @@ export async function logoutAllByRefreshToken(tools: Tools, refreshToken: string
 export async function logoutAllBySession(tools: Tools, sessionId: string): Promise<void> {
   const found = await sessions.findHeld(tools.db, sessionId)
   // A token of a session that is over must not end the others: who stole it once would keep that power for ever.
-  if (found === undefined || found.held.endedBecause !== null) return
+  if (found === undefined || whyOver(found.held, tools.clock()) !== null) return
   const ended = await sessions.endAll(tools.db, found.account.id, ending(tools, 'logout_all', tools.clock()))
   tools.log('session.ended_all', { account: found.account.id, because: 'logout_all', sessions: ended })
 }

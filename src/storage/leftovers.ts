@@ -37,6 +37,10 @@ export const leftovers: readonly Leftovers[] = [
     rows: ({ now }) => sql`select ctid from used_identifier where expires_at < ${now} order by expires_at`
   },
   {
+    table: 'status_entry',
+    rows: ({ now }) => sql`select ctid from status_entry where expires_at < ${now} order by expires_at`
+  },
+  {
     table: 'api_token',
     rows: ({ kept }) => sql`select ctid from api_token where expires_at < ${kept} order by expires_at`
   },

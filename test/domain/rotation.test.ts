@@ -33,6 +33,16 @@ const cases: Array<[string, HeldSession, number, RotationRules, RotationVerdict]
   ['a token two generations old is a copy', held, 3, rules, reuse],
   ['also in a cookie', bound, 3, rules, reuse],
   ['also the very first one', held, 0, rules, reuse],
+  ['a request that a rotation overtook is no copy', { ...held, rotatedAt: at(1) }, 3, rules, { kind: 'retry' }],
+  ['not in a cookie either', { ...bound, rotatedAt: at(1) }, 0, strict, { kind: 'retry' }],
+  [
+    'a predecessor that was overtaken gets its successor',
+    { ...held, rotatedAt: at(1) },
+    4,
+    rules,
+    { kind: 'replay', late: false }
+  ],
+  ['in the very instant of a rotation a copy is a copy', { ...held, rotatedAt: now }, 3, rules, reuse],
   [
     'a session that is over stays over',
     { ...held, endedBecause: 'logout' },

@@ -1,5 +1,8 @@
+import fp from 'fastify-plugin'
 import t from 'tap'
+import { faultyLink } from '../support/faulty-link.js'
 import { countingLink } from '../support/query-count.js'
+import { until } from '../support/until.js'
 import { fromOwnPage, goodPassword, type Tokens, type World, world } from '../support/world.js'
 
 const second = 1000
@@ -79,6 +82,37 @@ t.test('a token two generations old ends its session everywhere', async (t) => {
     payload: { refresh_token: third.refresh_token }
   })
   t.match(elsewhere.json(), { code: 'session_revoked', status: 401 })
+})
+
+t.test('a request that got stuck while its client went on by another replica ends no session', async (t) => {
+  const w = await world(t)
+  const link = await faultyLink(t, w.url)
+  let hasCome = false
+  const stuck = await w.replica(({ before, ...options }) => ({
+    ...options,
+    database: { ...options.database, url: link.url },
+    before: fp(async (app) => {
+      if (before) await app.register(before)
+      app.addHook('preHandler', async () => {
+        hasCome = true
+      })
+    })
+  }))
+  const first = await w.login(await w.account())
+  const payload = { refresh_token: first.refresh_token }
+  link.hang()
+  const late = stuck.inject({ method: 'POST', url: '/v1/refresh', payload })
+  t.ok(await until(() => hasCome), 'it is on its way to the database: what comes now comes later')
+  w.wait(1_000)
+  const next = (await w.refresh(first.refresh_token)).json() as Tokens
+  w.wait(1_000)
+  const newest = (await w.refresh(next.refresh_token)).json() as Tokens
+  await link.mend()
+  t.match((await late).json(), { code: 'service_unavailable' })
+  t.equal((await w.refresh(newest.refresh_token)).statusCode, 200, 'the session goes on')
+
+  const asked = await stuck.inject({ method: 'POST', url: '/v1/refresh', payload })
+  t.match(asked.json(), { code: 'refresh_reused' }, 'whoever asks again with it has a copy')
 })
 
 t.test('a predecessor that comes back after the window ends the session', async (t) => {

@@ -86,6 +86,7 @@ function note(model: Model, holder: Holder, generation: number, answer: Answer, 
     noteAccessToken(model, session, answer)
     return
   }
+  if (answer.code === 'service_unavailable') return
   if (holder.honest) {
     const because = explanation(model, holder, time, 2 * maxOffset)
     assert.ok(because !== undefined, `${holder.name} was signed out by accident: ${answer.code}`)
@@ -302,10 +303,11 @@ function logoutAll(who: number, id: ReplicaId): Command {
     async (model, service) => {
       const holder = at(model.holders, who)
       const { session } = holder
+      const over = whyOver(session, service.now(id))
       const answer = await service.leave(id, '/v1/logout/all', session, textOf(holder, held(holder)))
       assert.equal(answer.status, 204)
       // What is over has no power over the others.
-      if (session.endedBecause === null) endAll(model, session.account, 'logout_all')
+      if (over === null) endAll(model, session.account, 'logout_all')
     },
     hasHolders
   )
@@ -371,6 +373,8 @@ function race(who: number, id: ReplicaId, against: 'logout' | 'logout everywhere
       const { session } = holder
       const generation = held(holder)
       const now = service.now(id)
+      // On the edge of its end a race may go either way.
+      if (whyOver(session, service.now(other(id))) !== null) return
       const expected = judge(model, session, generation, now)
       const token = textOf(holder, generation)
       const flow = service.app(other(id)).flows

@@ -62,7 +62,13 @@ export interface Model {
 }
 
 /** What a request is answered with: `successor`, or the code of its refusal. */
-export type Verdict = 'successor' | 'session_revoked' | 'account_disabled' | 'session_expired' | 'refresh_reused'
+export type Verdict =
+  | 'successor'
+  | 'session_revoked'
+  | 'account_disabled'
+  | 'session_expired'
+  | 'refresh_reused'
+  | 'service_unavailable'
 
 export const held = (holder: Holder): number => holder.generations.at(-1)!
 export const current = (session: Session): number => session.presentedAt.length
@@ -70,7 +76,10 @@ export const lastPresentedAt = (session: Session): number => session.presentedAt
 const wasPresented = (session: Session, generation: number) => session.presentedAt[generation] !== undefined
 
 /** Why a session speaks for nobody at this moment of a replica's clock, or null. */
-export function whyOver(session: Session, now: number): Exclude<Verdict, 'successor' | 'refresh_reused'> | null {
+export function whyOver(
+  session: Session,
+  now: number
+): 'session_revoked' | 'account_disabled' | 'session_expired' | null {
   if (session.endedBecause !== null) return 'session_revoked'
   if (session.account.disabled) return 'account_disabled'
   return now >= session.idleUntil || now >= session.expiresAt ? 'session_expired' : null
@@ -82,7 +91,10 @@ export function judge({ rules }: Model, session: Session, generation: number, no
   if (over !== null) return over
   if (!wasPresented(session, generation)) return 'successor'
   // Somebody has its successor for certain, so whoever comes with this one is somebody else.
-  if (wasPresented(session, generation + 1)) return 'refresh_reused'
+  // But for a request that was there before the last rotation, and is to be sent again.
+  if (wasPresented(session, generation + 1)) {
+    return now < lastPresentedAt(session) ? 'service_unavailable' : 'refresh_reused'
+  }
   const since = now - session.presentedAt[generation]!
   const mayHaveLostItsAnswer =
     since <= rules.replayWindow || (session.transport === 'cookie' && rules.lostResponse === 'recover')
