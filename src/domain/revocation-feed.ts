@@ -9,7 +9,7 @@ export const feedMaxEntries = 5_000
 /** Characters of one document at most: more than the longest subjects make of that many entries. */
 export const feedMaxLength = 2_000_000
 /** Seconds for which a document may be taken for the present state. */
-export const feedLifetime = 60
+const feedLifetime = 60
 /** Seconds of life beyond which a document is no honest one. */
 const longestLifetime = 600
 

@@ -4,7 +4,7 @@ import { assertionType } from '../../src/domain/client-credentials.js'
 import { forge } from './forge.js'
 import { issuer, type World } from './world.js'
 
-export const form = 'application/x-www-form-urlencoded'
+const form = 'application/x-www-form-urlencoded'
 
 type Fields = Record<string, string>
 
