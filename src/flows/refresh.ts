@@ -50,13 +50,13 @@ export async function refresh(
 ): Promise<IssuedTokens> {
   const read = tools.readRefreshToken(text)
   if (read === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
+  // Before anything waits: a request that is overtaken is told by when it came.
+  const now = tools.clock()
   if (proof !== null) await spendProof(tools, proof)
   const jkt = proof?.jkt ?? null
   const { clientId, scope } = terms
   const presented = { ...read, transport, jkt, clientId, scope }
   const { db, settings } = tools
-  const now = tools.clock()
-
   const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
   const rotated = await tools.rotate(rotation)
   if (rotated !== undefined) return await issueTokens(tools, rotated, now, narrowed(rotated, scope))
