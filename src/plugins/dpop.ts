@@ -80,7 +80,7 @@ function refusalOf(because: Fault, claim?: string): Refusal {
 /** DPoP (RFC 9449): requests that prove to be by the holder of a key. */
 export const dpop = fp<DpopOptions>(
   async (app, { issuer, nonce, clock }) => {
-    const secret = app.vault.dpopNonceSecret
+    const secrets = app.vault.dpopNonceSecrets
 
     app.decorate('dpop', {
       async proof(request, accessToken) {
@@ -95,7 +95,7 @@ export const dpop = fp<DpopOptions>(
         // A request line may carry a whole address, whose host would become a part of ours.
         if (!path.startsWith('/')) throw refusalOf('uri_wrong')
         const uri = issuer + path
-        const nonces = nonce === 'required' ? noncesAt(secret, now) : null
+        const nonces = nonce === 'required' ? secrets.flatMap((secret) => noncesAt(secret, now)) : null
         const verdict = judgeProof(draft, { method: request.method, uri, accessToken, nonces }, now)
         if (!verdict.ok) throw refusalOf(verdict.because, verdict.claim)
         // After all that is cheap.
@@ -110,7 +110,7 @@ export const dpop = fp<DpopOptions>(
       reply.header('date', clock().toUTCString())
       // On every answer, so that a client always has the next nonce; on none that a cache may keep.
       if (nonce === 'off' || reply.getHeader('cache-control') !== 'no-store') return
-      reply.header('dpop-nonce', noncesAt(secret, clock())[0])
+      reply.header('dpop-nonce', noncesAt(secrets[0], clock())[0])
     })
   },
   { name: 'dpop', dependencies: ['vault'], fastify: '5.x' }

@@ -16,8 +16,8 @@ export interface Vault {
   /** Texts are made with the first, and accepted by all. */
   readonly refreshKeys: readonly TextKey[]
   readonly sessionCookieKeys: readonly TextKey[]
-  /** From which the nonces of DPoP follow. */
-  readonly dpopNonceSecret: Buffer
+  /** From which the nonces of DPoP follow; given out by the first, and accepted by all. */
+  readonly dpopNonceSecrets: readonly [Buffer, ...Buffer[]]
   /** The secret of authtokens as it followed from the master key that sealed a value; without one, from the present. */
   authtokenSecretOf(sealed: Buffer | undefined): Buffer
 }
@@ -77,7 +77,7 @@ function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
         .setAuthTag(sealed.subarray(-tagLength))
       return Buffer.concat([decipher.update(sealed.subarray(5 + nonceLength, -tagLength)), decipher.final()])
     },
-    dpopNonceSecret: derive(current.master, 'dpop nonce'),
+    dpopNonceSecrets: [derive(masters[0], 'dpop nonce'), ...masters.slice(1).map((one) => derive(one, 'dpop nonce'))],
     isCurrent: (sealed) => sealedBy(sealed) === current,
     refreshKeys: masters.map((master) => textKey(derive(master, 'refresh token'))),
     sessionCookieKeys: masters.map((master) => textKey(derive(master, 'session cookie'))),

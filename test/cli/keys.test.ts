@@ -57,9 +57,9 @@ t.test('the master key changes by command, and the doctor knows what is left', a
     })
   t.match(await under('doctor', 'two', 'one'), {
     code: 1,
-    stdout: /FAILED +sealed values: 0 sealed under the present master key, 2 under .*; run `keyturn keys reseal`/
+    stdout: /FAILED +sealed values: 0 sealed under the present master key, 3 under .*; run `keyturn keys reseal`/
   })
-  t.match(await under('keys reseal', 'two', 'one'), { code: 0, stdout: /^Resealed 2; now 2 sealed under the present/ })
+  t.match(await under('keys reseal', 'two', 'one'), { code: 0, stdout: /^Resealed 3; now 3 sealed under the present/ })
   t.match(await under('keys list', 'one'), { code: 1, stderr: /another master key/ })
   t.match(await under('config check', 'one', 'one'), { code: 2, stderr: /has AUTH_MASTER_KEY itself among its keys/ })
 })

@@ -1,5 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { clientKey, proofFor } from '../support/dpop.js'
 import { type Change, fromOwnPage, goodPassword, type Tokens, type World, world } from '../support/world.js'
 
 type App = World['app']
@@ -62,6 +63,9 @@ t.test('a rotation of the master key through two replicas signs nobody out', asy
     }
   }
 
+  const authorization = 'Bearer of a receiver'
+  const { id } = await w.app.flows.addReceiver({ url: 'https://events.test/', audience: 'x', note: '', authorization })
+
   const first = [await w.replica(under(oldKey, newKey)), await w.replica(under(oldKey, newKey))] as const
   await everybodyGoesOn('1: the new key is known', w.app, first[0])
   await everybodyGoesOn('1: everywhere', ...first)
@@ -71,9 +75,10 @@ t.test('a rotation of the master key through two replicas signs nobody out', asy
   await everybodyGoesOn('2: and the other opens it', first[0], second[0])
   await everybodyGoesOn('2: everywhere', ...second)
 
-  t.match(await second[0].sealedValues.survey(), { current: 1, previous: 2, lost: [] })
-  t.match(await second[0].sealedValues.reseal(), { resealed: 2, current: 3, previous: 0, lost: [] })
-  t.match(await second[1].sealedValues.reseal(), { resealed: 0, current: 3, previous: 0, lost: [] })
+  // The first signing key, two secrets of the service, and what a receiver of events is sent.
+  t.match(await second[0].sealedValues.survey(), { current: 1, previous: 4, lost: [] })
+  t.match(await second[0].sealedValues.reseal(), { resealed: 4, current: 5, previous: 0, lost: [] })
+  t.match(await second[1].sealedValues.reseal(), { resealed: 0, current: 5, previous: 0, lost: [] })
   await everybodyGoesOn('3: resealed', ...second)
 
   // By then every session that began before step 2 is over by itself, and with it the texts of the old key.
@@ -83,6 +88,9 @@ t.test('a rotation of the master key through two replicas signs nobody out', asy
   access = tokens.access_token
   const third = await w.replica(under(newKey))
   await everybodyGoesOn('4: the old key is gone', second[0], third)
+  const receiver = await w.app.db.selectFrom('event_receiver').select('sealed_authorization').executeTakeFirstOrThrow()
+  t.equal(third.vault.open(receiver.sealed_authorization!, id).toString(), authorization)
+  t.same(third.sealedValues.statusListSecret, w.app.sealedValues.statusListSecret, 'places in status lists stay')
   t.equal(third.keys.signing().kid, second[0].keys.signing().kid, 'the signing key is another matter')
   await t.rejects(w.replica(under(oldKey)), { message: /another master key\. Set AUTH_MASTER_KEY/ })
 })
@@ -96,6 +104,28 @@ t.test('an authtoken of before stays the same where the master key changes at th
     await w.app.db.deleteFrom('service_secret').execute()
     const upgraded = await w.replica(change)
     t.equal(await authtoken(upgraded), key)
+  }
+})
+
+t.test('a nonce of one step counts at replicas of the other', async (t) => {
+  const asking =
+    (change: Change): Change =>
+    (options) => ({ ...change(options), dpop: { nonce: 'required' } })
+  const w = await world(t, asking(under(oldKey, newKey)))
+  const other = await w.replica(asking(under(newKey, oldKey)))
+  const username = await w.account()
+  const key = clientKey()
+  const login = (app: App, nonce?: string) => {
+    const dpop = proofFor(w, key, { path: '/v1/login', ...(nonce === undefined ? {} : { nonce }) })
+    const payload = { username, password: goodPassword }
+    return app.inject({ method: 'POST', url: '/v1/login', payload, headers: { dpop } })
+  }
+  for (const [one, another] of [
+    [w.app, other],
+    [other, w.app]
+  ] as const) {
+    const { headers } = await login(one)
+    t.equal((await login(another, String(headers['dpop-nonce']))).statusCode, 200)
   }
 })
 
@@ -131,7 +161,7 @@ t.test('what no master key opens is named, and left as it is', async (t) => {
   const lost = await w.replica(under(newKey, oldKey))
   const { kid } = await lost.keys.rotate()
   const survey = await w.app.sealedValues.reseal()
-  t.match(survey, { resealed: 0, current: 2, previous: 0, lost: [`signing_key/${kid}`] })
+  t.match(survey, { resealed: 0, current: 3, previous: 0, lost: [`signing_key/${kid}`] })
   t.equal((await lost.sealedValues.survey()).current, 1)
 })
 
