@@ -29,7 +29,11 @@ t.test('the metadata says what there is, from the configuration and not from the
   const metadata = (await w.app.inject({ url: '/.well-known/oauth-authorization-server', headers })).json()
   t.equal(metadata.issuer, issuer)
   t.equal(metadata.jwks_uri, `${issuer}/.well-known/jwks.json`)
-  t.same(metadata.grant_types_supported, [], 'the default would claim two that are not there')
+  t.same(
+    metadata.grant_types_supported,
+    ['refresh_token', 'client_credentials'],
+    'the default would claim two that are not there'
+  )
   t.same(metadata.refresh_token_expiration_types_supported, ['authorization', 'token_timeout'])
 })
 
