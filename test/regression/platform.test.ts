@@ -208,19 +208,34 @@ t.test('clock skew: a token of a replica that is ahead counts within the leeway 
 
 t.test('GHSA-9h47-pqcx-hjr4: the metadata promises nothing that is not there, and no none and no plain', async (t) => {
   const w = await world(t)
+  const methods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+  const algorithms = ['ES256', 'EdDSA', 'Ed25519', 'RS256', 'PS256']
   for (const path of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
     const response = await w.get(path)
     t.strictSame(response.json(), {
       issuer,
       jwks_uri: `${issuer}/.well-known/jwks.json`,
       service_documentation: `${issuer}/docs`,
-      grant_types_supported: [],
+      token_endpoint: `${issuer}/oauth/token`,
+      // The public client has no secret; `none` is nowhere the name of an algorithm.
+      token_endpoint_auth_methods_supported: [...methods, 'none'],
+      token_endpoint_auth_signing_alg_values_supported: algorithms,
+      revocation_endpoint: `${issuer}/oauth/revoke`,
+      revocation_endpoint_auth_methods_supported: [...methods, 'none'],
+      revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+      introspection_endpoint: `${issuer}/oauth/introspect`,
+      introspection_endpoint_auth_methods_supported: methods,
+      introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+      grant_types_supported: ['refresh_token', 'client_credentials'],
       response_types_supported: [],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['ES256'],
-      refresh_token_expiration_types_supported: ['authorization', 'token_timeout']
+      dpop_signing_alg_values_supported: ['ES256', 'Ed25519', 'EdDSA', 'RS256', 'PS256'],
+      refresh_token_expiration_types_supported: ['authorization', 'token_timeout'],
+      keyturn_revocations_uri: `${issuer}/v1/revocations`,
+      keyturn_revocations_stream_uri: `${issuer}/v1/revocations/stream`
     })
-    t.notMatch(response.body, /none|plain|implicit|"password"|HS256/i)
+    t.notMatch(response.body, /plain|implicit|"password"|HS256/i)
   }
 })
 
