@@ -14,7 +14,7 @@ const Audience = Type.Array(Type.String({ minLength: 1, maxLength: 300 }), {
     'Which of AUTH_AUDIENCE its tokens are for, and about whose access tokens it may ask; all of them where it is empty.'
 })
 const Jwk = Type.Object(
-  { kty: Type.String(), alg: Type.String() },
+  { kty: Type.String({ maxLength: 20 }), alg: Type.String({ maxLength: 20 }) },
   { title: 'ClientKey', description: 'A public key (RFC 7517) with its one `alg`.', additionalProperties: true }
 )
 const Jwks = Type.Object(

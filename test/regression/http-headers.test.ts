@@ -145,7 +145,9 @@ t.test('CVE-2026-25748: a malformed Authorization header is refused, never passe
     for (const path of ['/v1/me', '/v1/sessions', '/v1/me/profile']) {
       const response = await raw(`GET ${path}`, [`authorization: ${value}`])
       t.equal(response.status, 401, `${value.slice(0, 12)}: ${path}`)
-      t.match(response.head, /www-authenticate: .*Bearer realm="keyturn"/i)
+      // Whoever sends the scheme DPoP is told what is wrong in its words.
+      const scheme = value.startsWith('DPoP') ? 'DPoP' : 'Bearer'
+      t.match(response.head, new RegExp(`www-authenticate: .*${scheme} realm="keyturn"`, 'i'))
       t.notOk(response.head.includes(good) || response.body.includes(good), 'and is not repeated')
     }
   }
@@ -307,7 +309,9 @@ t.test('every text in a body has a longest length', async (t) => {
     if (node.type === 'string' && !('enum' in node) && !('const' in node))
       t.ok(typeof node.maxLength === 'number', `${path} has a maxLength`)
     if (node.type === 'array') t.ok(typeof node.maxItems === 'number', `${path} has maxItems`)
-    if (node.type === 'object') t.equal(node.additionalProperties, false, `${path} is closed`)
+    // A key may have members that are not known, which are ignored (RFC 7517 §4).
+    const isKey = path.endsWith('/keys/items')
+    if (node.type === 'object' && !isKey) t.equal(node.additionalProperties, false, `${path} is closed`)
     for (const [member, child] of Object.entries(node)) look(child, `${path}/${member}`)
   }
   for (const [path, operations] of Object.entries(document.paths)) {
