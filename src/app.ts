@@ -126,6 +126,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
     bodyLimit: 16 * 1024,
     requestTimeout: 15_000,
+    // The first start makes a signing key, which takes a slow machine its time with RSA.
+    pluginTimeout: 60_000,
     keepAliveTimeout: 72_000,
     return503OnClosing: true,
     frameworkErrors: frameworkError(options.issuer),

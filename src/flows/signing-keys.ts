@@ -20,6 +20,8 @@ export interface KeyTools {
   readonly clock: () => Date
   /** A new key of the configured algorithm, made here or by the provider. Takes its time, and can fail. */
   readonly makeKey: () => Promise<signingKeys.NewSigningKey>
+  /** Whether a provider makes and keeps the keys. */
+  readonly isKeptElsewhere: boolean
   readonly log: (event: string, fields: Record<string, unknown>) => void
   readonly settings: {
     readonly times: RotationTimes
@@ -36,6 +38,17 @@ export interface KeyTools {
  */
 const compromisedLifetime = 7 * 24 * 3_600_000
 
+/**
+ * How to come by a new key under the lock. A key of our own may take a second or ten (RSA), so it is there before the
+ * lock, and is thrown away where another replica was first. A provider keeps for ever what it made, and must not be
+ * asked by every replica at once: it is asked under the lock, and its answer has a short end.
+ */
+async function keySource(tools: KeyTools): Promise<KeyTools['makeKey']> {
+  if (tools.isKeptElsewhere) return tools.makeKey
+  const key = await tools.makeKey()
+  return async () => key
+}
+
 async function add(
   tools: KeyTools,
   trx: Trx,
@@ -48,19 +61,16 @@ async function add(
   tools.log('key.created', { kid: key.kid, provider: key.privateHalf.provider, signs_from: plan.signsFrom })
 }
 
-/**
- * Makes the key that is due, on whichever replica gets the lock; the others do not wait for it. Whether one was made.
- *
- * The key is made under the lock: a provider must not be asked by every replica at once for keys that it keeps for ever.
- */
+/** Makes the key that is due, on whichever replica gets the lock; the others do not wait for it. Whether one was made. */
 export async function rotateWhenDue(tools: KeyTools): Promise<boolean> {
   const { times, interval } = tools.settings
+  const makeKey = await keySource(tools)
   return await tools.db.transaction().execute(async (trx) => {
     if (!(await signingKeys.tryLock(trx))) return false
     const now = tools.clock()
     const plan = planScheduledRotation(await signingKeys.list(trx), times, interval, now)
     if (plan === null) return false
-    await add(tools, trx, await tools.makeKey(), plan, now)
+    await add(tools, trx, await makeKey(), plan, now)
     return true
   })
 }
@@ -70,16 +80,17 @@ export async function followSettings(
   tools: KeyTools,
   kind: { readonly algorithm: string; readonly provider: string }
 ): Promise<void> {
+  const makeKey = await keySource(tools)
   await tools.db.transaction().execute(async (trx) => {
     await signingKeys.lock(trx)
     const now = tools.clock()
     const newest = (await signingKeys.list(trx)).findLast((key) => isAlive(key, now))
     if (newest === undefined) {
       const plan = { ...planRotation(tools.settings.times, now), signsFrom: now }
-      await add(tools, trx, await tools.makeKey(), plan, now)
+      await add(tools, trx, await makeKey(), plan, now)
     } else if (newest.algorithm !== kind.algorithm || newest.privateHalf.provider !== kind.provider) {
       // It joins the set, and takes its turn once verifiers know it.
-      await add(tools, trx, await tools.makeKey(), planRotation(tools.settings.times, now), now)
+      await add(tools, trx, await makeKey(), planRotation(tools.settings.times, now), now)
     }
   })
 }
@@ -87,12 +98,13 @@ export async function followSettings(
 /** Makes the next key; where one waits for its turn already, that one. Its id. */
 export async function rotateAhead(tools: KeyTools): Promise<string> {
   const { times, interval } = tools.settings
+  const makeKey = await keySource(tools)
   return await tools.db.transaction().execute(async (trx) => {
     await signingKeys.lock(trx)
     const now = tools.clock()
     const waiting = nextKey(await signingKeys.list(trx), times, interval, now)
     if (waiting !== undefined) return waiting.kid
-    const key = await tools.makeKey()
+    const key = await makeKey()
     await add(tools, trx, key, planRotation(times, now), now)
     return key.kid
   })

@@ -92,6 +92,7 @@ export const keys = fp<KeysOptions>(
       db: app.db,
       clock: options.clock,
       makeKey: () => createKey(app.vault, options.providers, options),
+      isKeptElsewhere: options.provider !== 'local',
       log: (event, fields) => app.log.info({ event, ...fields }, event),
       settings: {
         times: options.times,

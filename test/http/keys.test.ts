@@ -31,8 +31,9 @@ const refresh = async (app: App, refresh_token: string) =>
 const stored = (w: World) => w.app.db.selectFrom('signing_key').selectAll().orderBy('signs_from').execute()
 
 /** What the flows of the ring are given, with a hand on the making of a key. */
-function toolsOf(w: World, makeKey: changes.KeyTools['makeKey']): changes.KeyTools {
+function toolsOf(w: World, makeKey: changes.KeyTools['makeKey'], isKeptElsewhere = true): changes.KeyTools {
   return {
+    isKeptElsewhere,
     db: w.app.db,
     clock: w.now,
     makeKey,
@@ -95,6 +96,34 @@ t.test('of two replicas one makes the key that is due; the other does not wait f
   t.equal(await changes.rotateWhenDue(other), false, 'who comes later looks again under the lock')
   t.equal((await stored(w)).length, 2)
 })
+
+t.test(
+  'a key of our own that takes its time keeps nobody from the ring, and is dropped where it came too late',
+  async (t) => {
+    const w = await world(t)
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let isMaking = false
+    const late = changes.rotateAhead(
+      toolsOf(
+        w,
+        async () => {
+          isMaking = true
+          await gate
+          return await newKey(w)
+        },
+        false
+      )
+    )
+    t.ok(await until(() => isMaking))
+    const next = await w.app.keys.rotate()
+    release()
+    t.equal(await late, next.kid)
+    t.equal((await stored(w)).length, 2)
+  }
+)
 
 t.test('a key that could not be made leaves the ring as it was', async (t) => {
   const w = await world(t)
