@@ -32,6 +32,7 @@ import { frameworkError, problems } from './plugins/problems.js'
 import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
+import { requesters } from './plugins/requesters.js'
 import { responseHeaders } from './plugins/response-headers.js'
 import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation-feed.js'
 import { type RevocationsOptions, revocations } from './plugins/revocations.js'
@@ -212,6 +213,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(clientAuthentication)
   await app.register(readiness, { latestMigration: options.latestMigration })
   await app.register(principals)
+  await app.register(requesters, { clock })
   await app.register(authenticators, {
     order: options.authenticators.order,
     custom: [...drfAuthenticators, ...options.authenticators.custom],

@@ -8,12 +8,6 @@ const cookieName = 'keyturn-rt'
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
 
 /**
- * Milliseconds for which a request that nobody waits for any more may still be under way. Whoever abandoned one does not
- * rotate twice in that time: the token would be two generations old when it is looked at, which only a thief's is.
- */
-const longestRequest = 5_000
-
-/**
  * Runs everybody until `isOver()`. `outages` tells since when a replica cannot know of a revocation, and `tally()` whose
  * counts an answer belongs to.
  */
@@ -39,14 +33,12 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
 
   /** Asks until there is an answer, wherever it comes from. `doubtful` where an earlier attempt may have been heard. */
   async function settle(request) {
-    let abandonedAt
     for (let doubtful = false; ; ) {
       try {
         const answer = await ask(pick(replicas), request)
-        if (answer.status < 500) return { ...answer, doubtful, abandonedAt }
+        if (answer.status < 500) return { ...answer, doubtful }
         await delay(50)
       } catch {
-        abandonedAt = performance.now()
         await delay(20)
       }
       // A 503 says that it was not done, but not that nothing was: the answer to a commit can be lost inside, too.
@@ -101,10 +93,8 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     const request = carrying('/v1/refresh', session)
     if (Math.random() < 0.15) {
       await ask(pick(replicas), { ...request, lost: true }).catch(() => {})
-      session.rotatesFrom = performance.now() + longestRequest
     } else if (Math.random() < 0.1) await refreshTabs(session, request)
     const answer = await settle(request)
-    if (answer.abandonedAt !== undefined) session.rotatesFrom = answer.abandonedAt + longestRequest
     if (answer.status === 200) {
       take(session, answer)
       return true
@@ -118,12 +108,9 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
   async function refreshTabs(session, request) {
     const answers = await Promise.allSettled(replicas.map((replica) => ask(replica, request)))
     for (const { status, value } of answers) {
-      if (status === 'rejected') session.rotatesFrom = performance.now() + longestRequest
-      else if (value.status === 401) signedOut(session, 'refresh of two tabs', value)
+      if (status === 'fulfilled' && value.status === 401) signedOut(session, 'refresh of two tabs', value)
     }
   }
-
-  const mayRotate = ({ rotatesFrom = 0 }) => performance.now() >= rotatesFrom
 
   async function readMe(session) {
     const elsewhere = replicas.find((replica) => replica !== session.issuedBy)
@@ -159,7 +146,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     while (!isOver()) {
       session ??= await login(username, transport)
       const dice = Math.random()
-      if (dice < 0.55 && mayRotate(session)) {
+      if (dice < 0.55) {
         if (!(await refresh(session))) session = undefined
       } else if (dice < 0.9) await readMe(session)
       else if (dice < 0.96) await changePassword(session, username)
@@ -169,7 +156,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
       }
       await delay(5 + Math.random() * 30)
     }
-    if (session !== undefined && mayRotate(session)) await refresh(session)
+    if (session !== undefined) await refresh(session)
   }
 
   /** Until when a replica may still accept what was revoked at `acked`, asked at `sent`. */

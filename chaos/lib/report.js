@@ -73,9 +73,6 @@ about ${hold / 1000} s under this load, and ${calm / 1000} s follow in which eve
 - **Revocations, p50, p99, max**: from a logout's answer until a replica accepted the access token for the last time,
   counted for each replica; 0 where it never did.
 
-Somebody who abandons a refresh does not rotate twice within five seconds of it. The abandoned request may still be under way;
-a token that arrives after two rotations is two generations old, and only a thief's is.
-
 ## The faults
 
 ${toMarkdown(rows)}

@@ -18,6 +18,13 @@ export interface RotationRules {
   readonly lostResponse: 'recover' | 'strict'
 }
 
+/** The request that a refresh token came in, where it may have waited for long: in a socket, or for a machine that slept. */
+export interface Arrival {
+  readonly receivedAt: Date
+  /** Whether whoever sent it has hung up since. */
+  readonly isAbandoned: boolean
+}
+
 export type RotationVerdict =
   | { readonly kind: 'rotate' }
   | { readonly kind: 'replay'; readonly late: boolean }
@@ -40,11 +47,17 @@ export function whyOver(held: HeldSession, now: Date): 'ended' | 'disabled' | 'e
  * of a later generation than the row's is current: only a database that lost its last commits (a failover, a restored
  * backup) can be behind a token that we made, and nobody is to be signed out for that.
  *
- * `now` is when the request came. One that was overtaken by a rotation while it waited here (its client gave it up, asked
- * another replica and went on) is no proof of a copy, since its token may have been good when it was sent. Whoever has a
- * copy learns nothing by the answer, and is found out when they ask again.
+ * A request that was overtaken by a rotation while it waited here, or that nobody waits for any more (its client gave it
+ * up, asked another replica and went on), is no proof of a copy, since its token may have been good when it was sent.
+ * Whoever has a copy learns nothing by such an answer, and is found out when they ask again.
  */
-export function judgeRefresh(held: HeldSession, generation: number, rules: RotationRules, now: Date): RotationVerdict {
+export function judgeRefresh(
+  held: HeldSession,
+  generation: number,
+  rules: RotationRules,
+  now: Date,
+  arrival: Arrival = { receivedAt: now, isAbandoned: false }
+): RotationVerdict {
   const over = whyOver(held, now)
   if (over !== null) return { kind: 'refuse', because: over }
   if (generation >= held.generation) return { kind: 'rotate' }
@@ -53,5 +66,6 @@ export function judgeRefresh(held: HeldSession, generation: number, rules: Rotat
     if (now.getTime() - held.rotatedAt.getTime() <= rules.replayWindow) return { kind: 'replay', late: false }
     if (held.bound && rules.lostResponse === 'recover') return { kind: 'replay', late: true }
   }
-  return now < held.rotatedAt ? { kind: 'retry' } : { kind: 'revoke', because: 'refresh_reused' }
+  const mayBeLate = arrival.isAbandoned || arrival.receivedAt < held.rotatedAt
+  return mayBeLate ? { kind: 'retry' } : { kind: 'revoke', because: 'refresh_reused' }
 }

@@ -7,8 +7,8 @@ import { isUuid } from '../domain/uuid.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { isFresh } from './authenticate.js'
-import { ending, type Tools } from './flow.js'
-import { assertKey, overRefusals } from './refresh.js'
+import { ending, inPerson, type Tools } from './flow.js'
+import { assertKey, judgePresented, overRefusals } from './refresh.js'
 import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
 
 /** What Django's packages do and this service does in another way. */
@@ -17,7 +17,7 @@ import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
  * A new access token for a refresh token that stays the same, as simplejwt does unless it is told to rotate. A token that
  * was rotated long ago is judged as everywhere: it ends the session.
  */
-export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
+export async function renew(tools: Tools, text: string, requester = inPerson): Promise<IssuedTokens> {
   const presented = tools.readRefreshToken(text)
   if (presented === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
   const { db, settings } = tools
@@ -27,7 +27,7 @@ export async function renew(tools: Tools, text: string): Promise<IssuedTokens> {
   if (found.session.transport !== 'body') throw new Refusal('token_invalid', { because: 'taken out of a cookie' })
   // These clients know no proofs: a session that is bound to a key is not renewed here.
   assertKey(found.session, null)
-  const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
+  const verdict = judgePresented(tools, found.held, presented.generation, now, requester)
   if (verdict.kind === 'refuse') {
     throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
   }

@@ -77,6 +77,16 @@ export interface Client {
   readonly address: string | null
 }
 
+/** Whoever waits for an answer, or does not any more. */
+export interface Requester {
+  /** When the request came; null for this moment. */
+  readonly receivedAt: Date | null
+  hasLeft(): boolean
+}
+
+/** Somebody who asks within this process. */
+export const inPerson: Requester = { receivedAt: null, hasLeft: () => false }
+
 /** How the end of something at this moment is told to everybody. */
 export function ending(tools: Tools, because: EndedBecause, at: Date): Ending {
   return { because, at, rememberedUntil: later(at, tools.settings.revocationLifetime) }

@@ -1,11 +1,11 @@
 import type { Proof } from '../domain/dpop.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
-import { judgeRefresh } from '../domain/rotation.js'
+import { type HeldSession, judgeRefresh, type RotationVerdict } from '../domain/rotation.js'
 import { narrow, scopesOf } from '../domain/scope.js'
 import { later, type RefreshTransport } from '../domain/session.js'
 import type { LiveSession } from '../storage/sessions.js'
 import * as sessions from '../storage/sessions.js'
-import { ending, type Tools } from './flow.js'
+import { ending, inPerson, type Requester, type Tools } from './flow.js'
 import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
@@ -19,6 +19,18 @@ export function assertKey(session: sessions.Session, jkt: string | null): void {
   throw new Refusal('dpop_key_required', { because: jkt === null ? 'no proof' : 'another key' })
 }
 
+/** What a token of this generation deserves that this requester sent, at the time when its flow began. */
+export function judgePresented(
+  { settings }: Tools,
+  held: HeldSession,
+  generation: number,
+  now: Date,
+  requester: Requester
+): RotationVerdict {
+  const arrival = { receivedAt: requester.receivedAt ?? now, isAbandoned: requester.hasLeft() }
+  return judgeRefresh(held, generation, settings.rotation, now, arrival)
+}
+
 /** The refusals of a session that is over. */
 export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode> = {
   ended: 'session_revoked',
@@ -26,8 +38,9 @@ export const overRefusals: Record<'ended' | 'disabled' | 'expired', RefusalCode>
   expired: 'session_expired'
 }
 
-/** What the token endpoint asks for besides. */
+/** What a request asks for besides. */
 export interface RefreshTerms {
+  readonly requester?: Requester | undefined
   /** The client that the token must belong to. */
   readonly clientId?: string | undefined
   /** What the access token of this answer is limited to: some of the session's scopes, as they were sent. */
@@ -50,11 +63,11 @@ export async function refresh(
 ): Promise<IssuedTokens> {
   const read = tools.readRefreshToken(text)
   if (read === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
+  const { clientId, scope, requester = inPerson } = terms
   // Before anything waits: a request that is overtaken is told by when it came.
   const now = tools.clock()
   if (proof !== null) await spendProof(tools, proof)
   const jkt = proof?.jkt ?? null
-  const { clientId, scope } = terms
   const presented = { ...read, transport, jkt, clientId, scope }
   const { db, settings } = tools
   const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
@@ -70,7 +83,7 @@ export async function refresh(
     throw new Refusal('token_invalid', { because: `of another client than ${clientId}` })
   }
   assertKey(found.session, jkt)
-  const verdict = judgeRefresh(found.held, presented.generation, settings.rotation, now)
+  const verdict = judgePresented(tools, found.held, presented.generation, now, requester)
   const who = { account: found.account.id, session: found.session.id }
   switch (verdict.kind) {
     case 'replay': {

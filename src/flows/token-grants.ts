@@ -3,7 +3,7 @@ import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { narrow } from '../domain/scope.js'
 import { secondsUntil } from '../domain/session.js'
 import type { AuthenticatedClient } from './client-authentication.js'
-import type { Tools } from './flow.js'
+import type { Requester, Tools } from './flow.js'
 import { spendProof } from './proof.js'
 import { refresh } from './refresh.js'
 import type { IssuedTokens } from './tokens.js'
@@ -16,6 +16,7 @@ export interface GrantTerms {
   readonly scope: string | undefined
   /** Of the key that the request was proven to be by; null where it carries no proof. */
   readonly proof: Proof | null
+  readonly requester?: Requester | undefined
 }
 
 /** Refusals of a refresh token, which are all one to a client. */
@@ -33,7 +34,8 @@ export async function grantRefresh(tools: Tools, refreshToken: string, terms: Gr
   try {
     return await refresh(tools, refreshToken, 'body', terms.proof, {
       clientId: terms.client.id,
-      scope: terms.scope
+      scope: terms.scope,
+      requester: terms.requester
     })
   } catch (error) {
     if (!(error instanceof Refusal && refreshRefusals.has(error.code))) throw error

@@ -83,7 +83,16 @@ function copyOf(principal: Principal): Principal {
 export const authenticators = fp<AuthenticatorsOptions>(
   async (app, { order, custom, clock }) => {
     const { flows, revocations } = app
-    const remembered = new Map<string, { readonly principal: Principal; readonly readAt: number }>()
+    const remembered = new Map<string, { readonly principal: Principal; readonly age: () => number }>()
+
+    /**
+     * Milliseconds since now, by whichever of two clocks has gone further: what measures time here stands still while a
+     * machine sleeps, and revocations of that time may have come and gone when it wakes.
+     */
+    function stopwatch(): () => number {
+      const [started, date] = [performance.now(), clock().getTime()]
+      return () => Math.max(performance.now() - started, Math.abs(clock().getTime() - date))
+    }
 
     /**
      * Remembers who a credential speaks for, so that it costs one read and then none. An entry dies by its age, by its
@@ -93,22 +102,22 @@ export const authenticators = fp<AuthenticatorsOptions>(
     async function remember(key: string, read: () => Promise<Principal>): Promise<Principal> {
       const found = remembered.get(key)
       if (found !== undefined) {
-        const { principal, readAt } = found
+        const { principal, age } = found
         const isGood =
           revocations.isCurrent() &&
-          performance.now() - readAt < principalMaxAge &&
+          age() < principalMaxAge &&
           (principal.expiresAt === null || principal.expiresAt > clock()) &&
           revocations.find(principal) === undefined
         if (isGood) return copyOf(principal)
         remembered.delete(key)
       }
-      const readAt = performance.now()
+      const age = stopwatch()
       const principal = await read()
       if (remembered.size >= maxRemembered) {
         const [oldest] = remembered.keys()
         remembered.delete(oldest!)
       }
-      remembered.set(key, { principal, readAt })
+      remembered.set(key, { principal, age })
       return copyOf(principal)
     }
 

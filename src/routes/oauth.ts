@@ -78,6 +78,7 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
     '/token',
     {
       config: byClients,
+      onRequest: app.noteRequester,
       preValidation: refuseUnknownGrants,
       schema: {
         operationId: 'token',
@@ -93,8 +94,8 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
       }
     },
     async (request) => {
-      const { body, client } = request
-      const terms = { client, scope: body.scope, proof: await app.dpop.proof(request) }
+      const { body, client, requester } = request
+      const terms = { client, scope: body.scope, proof: await app.dpop.proof(request), requester }
       if (body.grant_type === 'client_credentials') return toClientToken(await flows.grantClientCredentials(terms))
       if (body.refresh_token === undefined) {
         throw new Refusal('request_malformed', { detail: 'refresh_token: This parameter is required.' })

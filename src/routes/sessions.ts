@@ -70,6 +70,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/refresh',
     {
+      onRequest: app.noteRequester,
       preValidation: emptyBodyIsAllowed,
       schema: {
         operationId: 'refresh',
@@ -87,7 +88,10 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const refresh = presented(request)
       if (refresh === undefined) return noContent(reply)
       const proof = await app.dpop.proof(request)
-      return answer(reply, await flows.refresh(refresh.token, refresh.transport, proof))
+      return answer(
+        reply,
+        await flows.refresh(refresh.token, refresh.transport, proof, { requester: request.requester })
+      )
     }
   )
 

@@ -70,6 +70,27 @@ const cases: Array<[string, HeldSession, number, RotationRules, RotationVerdict]
   ['for a replay too', { ...held, expiresAt: now }, 4, rules, { kind: 'refuse', because: 'expired' }]
 ]
 
+t.test('a request that came before the rotation and is judged long after it is no copy', async (t) => {
+  const arrival = { receivedAt: at(-11), isAbandoned: false }
+  t.same(judgeRefresh(held, 3, rules, now, arrival), { kind: 'retry' })
+  t.same(judgeRefresh(held, 3, rules, now, { ...arrival, receivedAt: held.rotatedAt }), reuse)
+})
+
+t.test('nor is one that nobody waits for any more, which gets nothing by that', async (t) => {
+  const arrival = { receivedAt: now, isAbandoned: true }
+  t.same(judgeRefresh(held, 3, rules, now, arrival), { kind: 'retry' })
+  t.same(judgeRefresh({ ...held, endedBecause: 'logout' }, 3, rules, now, arrival), {
+    kind: 'refuse',
+    because: 'ended'
+  })
+})
+
+t.test('its age gives nobody a longer window or a longer session', async (t) => {
+  const arrival = { receivedAt: at(-60), isAbandoned: false }
+  t.same(judgeRefresh({ ...held, rotatedAt: at(-31) }, 4, rules, now, arrival), { kind: 'retry' })
+  t.same(judgeRefresh({ ...held, expiresAt: now }, 5, rules, now, arrival), { kind: 'refuse', because: 'expired' })
+})
+
 for (const [title, session, generation, settings, verdict] of cases) {
   t.test(title, async (t) => {
     t.same(judgeRefresh(session, generation, settings, now), verdict)

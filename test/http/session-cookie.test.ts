@@ -383,6 +383,18 @@ t.test('a replica that does not know of revocations asks the database each time'
   t.equal((await get(forgetful, one.session)).statusCode, 401)
 })
 
+t.test('who it speaks for is forgotten by the time of day too, as after the sleep of a machine', async (t) => {
+  const w = await world(t)
+  const { session } = await browser(w)
+  await get(w, session)
+  // As if it had been ended, and its revocation forgotten by everybody, in that sleep.
+  await w.app.db.deleteFrom('session').execute()
+  w.wait(29_000)
+  t.equal((await get(w, session)).statusCode, 200, 'it is remembered')
+  w.wait(2_000)
+  t.equal((await get(w, session)).statusCode, 401)
+})
+
 t.test('a refused page is told which proof is missing, and nothing of what it sent', async (t) => {
   const w = await world(t)
   await w.account('ada')

@@ -39,7 +39,8 @@ export async function twoReplicas(w: World, lostResponse: 'recover' | 'strict') 
       flows: { ...options.flows, rotation: { ...options.flows.rotation, lostResponse } }
     }))
   const apps = [await build(0), await build(1)]
-  const remembered: [Map<string, number>, Map<string, number>] = [new Map(), new Map()]
+  type Moments = Map<string, { real: number; shown: number }>
+  const remembered: [Moments, Moments] = [new Map(), new Map()]
   const app = (id: ReplicaId) => apps[id]!
   const names = { refresh: w.app.refreshCookie.name, session: w.app.sessionCookie.name }
 
@@ -82,11 +83,11 @@ export async function twoReplicas(w: World, lostResponse: 'recover' | 'strict') 
     /** Whether a replica remembers who a session cookie speaks for; undefined where it may just have forgotten by age. */
     remembers(id: ReplicaId, cookie: string): boolean | undefined {
       const since = remembered[id].get(cookie)
-      if (since === undefined) return false
-      return performance.now() - since < principalMaxAge - 5_000 ? true : undefined
+      if (since === undefined || Math.abs(time + offsets[id] - since.shown) >= principalMaxAge) return false
+      return performance.now() - since.real < principalMaxAge - 5_000 ? true : undefined
     },
     remember(id: ReplicaId, cookie: string) {
-      remembered[id].set(cookie, performance.now())
+      remembered[id].set(cookie, { real: performance.now(), shown: time + offsets[id] })
     },
     /** Lets both replicas read what has been revoked up to now. */
     async readRevocations() {

@@ -61,7 +61,8 @@ export function addEndpoint(app: FastifyInstance, endpoint: Endpoint): void {
     (method) => method in methods || method === 'OPTIONS' || (method === 'HEAD' && 'GET' in methods)
   )
   const allow = allowed.join(', ')
-  const onRequest = async (_request: FastifyRequest, reply: FastifyReply) => void reply.header('allow', allow)
+  const sayAllowed = async (_request: FastifyRequest, reply: FastifyReply) => void reply.header('allow', allow)
+  const onRequest = [app.noteRequester, sayAllowed]
 
   const description = {
     name: endpoint.name,

@@ -117,9 +117,10 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
 
   async function refresh(request: FastifyRequest): Promise<Answer> {
     const { refresh: token = '' } = readFields(request.body, { refresh: {} })
+    const { requester } = request
     let issued: IssuedTokens
     try {
-      issued = rotate ? await flows.refresh(token, 'body') : await flows.renew(token)
+      issued = rotate ? await flows.refresh(token, 'body', null, { requester }) : await flows.renew(token, requester)
     } catch (error) {
       throw await refused(error, token)
     }
