@@ -13,6 +13,7 @@ import { type Authenticator, authenticators, principalMaxAge } from './plugins/a
 import { type BroomOptions, broom } from './plugins/broom.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
+import { connections } from './plugins/connections.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type DpopOptions, dpop } from './plugins/dpop.js'
@@ -157,6 +158,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
 
   await app.register(problems, { baseUrl: options.issuer })
   await app.register(requestLog)
+  await app.register(connections)
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
   await app.register(cookies, { secure, allowedOrigins })
