@@ -31,7 +31,7 @@ function hoist(node: Json, components: Record<string, Json>): Json {
 }
 
 /**
- * The security scheme of an authenticator that the service does not have itself, as its challenge tells it. Without one
+ * The security scheme of an authenticator that is there by configuration alone, as its challenge tells it. Without one
  * nobody knows where its credential goes; a header of the same name is the nearest that OpenAPI can say.
  */
 function schemeOf({ name, challenge }: Authenticator) {
@@ -95,8 +95,7 @@ export const openapi = fp<OpenapiOptions>(
               description:
                 'A client by its id and secret (RFC 6749 §2.3.1), here or as `client_id` and `client_secret` in the form; ' +
                 'or by `client_assertion`, a JWT that it signed (RFC 7523). The public client sends `client_id` alone.'
-            },
-            basic: { type: 'http', scheme: 'basic', description: 'RFC 7617; off unless configured.' }
+            }
           }
         }
       },

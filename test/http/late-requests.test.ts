@@ -33,7 +33,7 @@ async function serving(t: Test) {
     app.addHook('preParsing', async ({ url }) => void arrivals.emit(url))
     app.addHook('onSend', async ({ url }, reply) => void answers.emit(url, reply.statusCode))
   })
-  const w = await world(t, (options) => ({ ...options, before, drf: { ...options.drf, rotate: true } }))
+  const w = await world(t, (options) => ({ ...options, before, drf: { ...options.drf!, rotate: true } }))
   await w.app.listen({ host: '127.0.0.1', port: 0 })
   /** The status of the next answer to a request of this path, whether or not anybody is there to get it. */
   const nextAnswer = async (path: string) => (await once(answers, path))[0] as number

@@ -71,7 +71,7 @@ t.test('the authenticator of the documentation lets in the keys of another syste
     components: { securitySchemes: Record<string, object> }
     paths: Record<string, { get: { security: object[]; 'x-requirement': object } }>
   }
-  t.same(Object.keys(components.securitySchemes), ['bearer', 'token', 'session', 'basic', 'x-api-key'])
+  t.same(Object.keys(components.securitySchemes), ['bearer', 'token', 'session', 'client', 'x-api-key'])
   t.match(components.securitySchemes['x-api-key'], { type: 'http', scheme: 'apikey', description: /realm="billing"/ })
   t.same(paths['/v1/me']?.get.security, [{ session: [] }, { token: [] }, { bearer: [] }, { 'x-api-key': [] }])
 
