@@ -17,6 +17,11 @@ export async function logout(tools: Tools, refreshToken: string): Promise<boolea
   return true
 }
 
+/** The value of the cookie that speaks for a session on pages. */
+export function formatSessionCookie(tools: Tools, sessionId: string): string {
+  return tools.formatSessionCookie(sessionId)
+}
+
 /** The session that a session cookie names, alive or not; null where it is not one of ours. */
 export function readSessionCookie(tools: Tools, cookie: string): string | null {
   return tools.readSessionCookie(cookie)

@@ -21,8 +21,7 @@ export interface IssuedTokens {
   /** Seconds until the session's absolute end. */
   readonly authorizationExpiresIn: number
   readonly transport: RefreshTransport
-  /** The value of the cookie that speaks for the session on pages. */
-  readonly sessionCookie: string
+  readonly sessionId: string
   /** What the access token is limited to; empty where it is not. */
   readonly scope: string
   readonly account: Account
@@ -65,7 +64,7 @@ export async function issueTokens(
     refreshTokenTimeout: secondsUntil(session.idleExpiresAt, now),
     authorizationExpiresIn: secondsUntil(session.expiresAt, now),
     transport: session.transport,
-    sessionCookie: tools.formatSessionCookie(session.id),
+    sessionId: session.id,
     scope,
     account
   }

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
   judgeProof,
@@ -104,14 +104,18 @@ export const dpop = fp<DpopOptions>(
       }
     } satisfies Dpop)
 
-    app.addHook('onSend', async (request, reply) => {
-      if (request.headers.dpop === undefined) return
+    app.addHook('onSend', (request, reply, payload, done) => {
+      if (request.headers.dpop !== undefined) tell(reply)
+      done(null, payload)
+    })
+
+    function tell(reply: FastifyReply): void {
       // The time by which proofs are judged, for clients whose clock is wrong; this machine's own may be another.
       reply.header('date', clock().toUTCString())
       // On every answer, so that a client always has the next nonce; on none that a cache may keep.
       if (nonce === 'off' || reply.getHeader('cache-control') !== 'no-store') return
       reply.header('dpop-nonce', noncesAt(secrets[0], clock())[0])
-    })
+    }
   },
   { name: 'dpop', dependencies: ['vault'], fastify: '5.x' }
 )

@@ -11,7 +11,7 @@ export function requestIds(): () => string {
 /** One line a request: the route it matched, never the URL, whose query may carry what no log may keep. */
 export const requestLog = fp(
   async (app) => {
-    app.addHook('onResponse', async (request, reply) => {
+    app.addHook('onResponse', (request, reply, done) => {
       request.log.info(
         {
           method: request.method,
@@ -22,6 +22,7 @@ export const requestLog = fp(
         },
         'request'
       )
+      done()
     })
   },
   { name: 'request-log', fastify: '5.x' }

@@ -15,7 +15,9 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
 
   function answer(reply: FastifyReply, issued: IssuedTokens, withSessionCookie = false) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
-    if (withSessionCookie) sessionCookie.set(reply, issued.sessionCookie, issued.authorizationExpiresIn)
+    if (withSessionCookie) {
+      sessionCookie.set(reply, flows.formatSessionCookie(issued.sessionId), issued.authorizationExpiresIn)
+    }
     return reply.header('cache-control', 'no-store').send(toTokens(issued))
   }
 

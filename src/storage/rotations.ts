@@ -74,6 +74,7 @@ export function makeRotator(db: Db): (rotation: Rotation) => Promise<LiveSession
   return (rotation) =>
     new Promise((resolve, reject) => {
       waiting.push({ rotation, resolve, reject })
-      next()
+      // Once all is read that is there to be read: those that came together share a statement from the start.
+      if (waiting.length === 1) setImmediate(next)
     })
 }
