@@ -1,0 +1,121 @@
+import type { Timing } from './clock.js'
+import { isObject } from './problem.js'
+import { parseSignOut } from './sign-out-mark.js'
+import type { SessionInfo, SessionUser, SignedOutReason, TabSync } from './types.js'
+
+/** What tabs tell each other. A refresh token is in none of it. */
+export type TabMessage =
+  | {
+      readonly kind: 'tokens'
+      readonly accessToken: string
+      readonly scheme: 'Bearer' | 'DPoP'
+      /** When it was asked for, by the machine's clock, which all tabs share. */
+      readonly askedAt: number
+      /** Milliseconds that it is good for. */
+      readonly life: number
+      readonly user: SessionUser
+      readonly session: SessionInfo
+    }
+  | { readonly kind: 'signed_out'; readonly sessionId: string; readonly reason: SignedOutReason }
+
+export interface Tabs {
+  open(): void
+  close(): void
+  post(message: TabMessage): void
+  /** Waits until another tab has told something, or for so many milliseconds. */
+  heard(milliseconds: number): Promise<void>
+}
+
+function isMessage(message: unknown): message is TabMessage {
+  if (!isObject(message)) return false
+  const { kind, session, user } = message
+  if (kind === 'signed_out') return typeof message.sessionId === 'string'
+  return (
+    kind === 'tokens' &&
+    typeof message.accessToken === 'string' &&
+    isObject(session) &&
+    typeof session.id === 'string' &&
+    isObject(user) &&
+    typeof user.id === 'string'
+  )
+}
+
+/** A channel of the browser's own; nothing where it has none. */
+function broadcast(name: string): TabSync {
+  let channel: BroadcastChannel | undefined
+  return {
+    post: (message) => channel?.postMessage(message),
+    subscribe(listener) {
+      if (typeof BroadcastChannel === 'undefined') return () => {}
+      const opened = new BroadcastChannel(name)
+      opened.onmessage = ({ data }) => listener(data)
+      channel = opened
+      return () => {
+        // An open channel keeps the page out of the browser's back/forward cache.
+        opened.close()
+        channel = undefined
+      }
+    }
+  }
+}
+
+const silent: TabSync = { post() {}, subscribe: () => () => {} }
+
+/**
+ * The other tabs of this origin. Sign-outs also come by the storage event of their mark, for browsers without channels
+ * and for tabs that share nothing else.
+ */
+export function createTabs(
+  name: string,
+  sync: boolean | TabSync,
+  markKey: string,
+  clock: Timing,
+  hear: (message: TabMessage) => void
+): Tabs {
+  const way = sync === true ? broadcast(name) : sync === false ? silent : sync
+  const waiting = new Set<() => void>()
+  let leave: (() => void) | undefined
+
+  const onMessage = (message: unknown) => {
+    if (!isMessage(message)) return
+    hear(message)
+    for (const wake of waiting) wake()
+  }
+  const onStorage = ({ key, newValue }: StorageEvent) => {
+    const signOut = key === markKey ? parseSignOut(newValue) : undefined
+    if (signOut) onMessage({ kind: 'signed_out', sessionId: signOut.sessionId, reason: 'user' })
+  }
+
+  return {
+    open() {
+      if (leave) return
+      const unsubscribe = way.subscribe(onMessage)
+      globalThis.addEventListener?.('storage', onStorage)
+      leave = () => {
+        unsubscribe()
+        globalThis.removeEventListener?.('storage', onStorage)
+      }
+    },
+    close() {
+      leave?.()
+      leave = undefined
+    },
+    post(message) {
+      try {
+        way.post(message)
+      } catch {
+        // The others refresh by themselves.
+      }
+    },
+    heard: (milliseconds) =>
+      new Promise((resolve) => {
+        const done = () => {
+          cancel()
+          waiting.delete(done)
+          resolve()
+        }
+        const cancel = clock.after(milliseconds, done)
+        waiting.add(done)
+      })
+  }
+}
