@@ -19,13 +19,6 @@ const lockPatience = 3_000
 /** A difference of clocks below this is none, in milliseconds. */
 const noticeableSkew = 30_000
 
-/** Throws where an address has none: `null` would be that of every page without one. */
-function originOf(url: string | URL): string {
-  const { origin } = new URL(url)
-  if (origin === 'null') throw new TypeError(`resourceOrigins: ${url} has no origin`)
-  return origin
-}
-
 /** The address without its last slash; throws where it cannot be the service's. */
 function readBaseUrl(baseUrl: string | URL): string {
   const { protocol, origin, pathname, search, hash, username } = new URL(baseUrl, globalThis.location?.href)
@@ -42,12 +35,15 @@ function build(
   onUse: (isUsed: boolean) => void
 ): AuthClient {
   const { refreshTransport = 'cookie', requestTimeoutMs = 10_000, refreshAhead = 0.8 } = options
-  if (!(requestTimeoutMs > 0)) throw new TypeError('requestTimeoutMs: give milliseconds')
-  if (!(refreshAhead > 0 && refreshAhead <= 1)) throw new TypeError('refreshAhead: give a part of 1')
+  if (!(requestTimeoutMs > 0 && refreshAhead > 0 && refreshAhead <= 1))
+    throw new TypeError('requestTimeoutMs, refreshAhead')
   const clock = timing(options.clock)
   const fetch = options.fetch ?? ((...request) => globalThis.fetch(...request))
-  const { location } = globalThis
-  const origins = new Set([baseUrl, ...(options.resourceOrigins ?? [location?.href ?? baseUrl])].map(originOf))
+  const origins = new Set(
+    [baseUrl, ...(options.resourceOrigins ?? [globalThis.location?.href ?? baseUrl])].map((url) => new URL(url).origin)
+  )
+  // What every address without an origin says.
+  origins.delete('null')
   const say = (event: LogEvent) => {
     try {
       options.logger?.(event)
@@ -61,7 +57,6 @@ function build(
   const onSkew = (skewMs: number) => {
     if (Math.abs(skewMs - toldSkew) < noticeableSkew) return
     toldSkew = skewMs
-    log('warn', 'clock_skew')
     store.emit({ type: 'clock_skew', skewMs })
   }
   const markKey = `${name}:signing-out`

@@ -76,7 +76,6 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     const isNews = state.status !== 'authenticated' || state.user !== user || state.session !== session
     if (isNews) store.commit({ status: 'authenticated', user, session })
     if (former?.session.id !== session.id) {
-      log('info', 'signed_in', { because: by })
       store.emit({ type: 'signed_in', user, via: by })
       return
     }
@@ -105,7 +104,6 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     trouble = undefined
     if (former) over.add(former.session.id)
     if (status === 'anonymous') return
-    log('info', 'signed_out', { because: reason })
     store.commit({ status: 'anonymous', reason })
     if (status !== 'loading') store.emit({ type: 'signed_out', reason })
   }
@@ -160,10 +158,7 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
       const issued = answer.ok ? readTokens(answer.data) : undefined
       // Another tab signed out of it while it was under way.
       if (issued && over.has(issued.sessionId)) return end('other_tab')
-      if (issued) {
-        log('debug', 'refreshed')
-        return await take(issued, askedAt, 'restore')
-      }
+      if (issued) return await take(issued, askedAt, 'restore')
       const problem = answer.ok ? localProblem('bad_response', answer.status) : answer.problem
       const reason = endOf(problem)
       if (reason === undefined) return fail(problem)
@@ -192,11 +187,7 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
       const elapsed = Math.max(clock.wall() - askedAt, 0)
       const moment = { wall: askedAt, mono: clock.mono() - elapsed }
       const token = holdToken(message, life, moment, context.refreshAhead, Math.random())
-      const isNewer =
-        held === undefined ||
-        own !== session.id ||
-        held.isSpent ||
-        remaining(token, clock) > remaining(held.token, clock)
+      const isNewer = own !== session.id || held === undefined || held.isSpent || askedAt >= held.token.askedAt.wall
       const isLate = over.has(session.id) || replaced.has(session.id)
       if (isLate || !isNewer || remaining(token, clock) <= 0) return
       become(hold(held, { user, session }, token), 'other_tab')

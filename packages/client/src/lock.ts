@@ -7,17 +7,21 @@ type Request = (options: LockOptions, run: (lock: unknown) => unknown) => Promis
 
 /** One tab's own queue, where the browser has no Web Locks. */
 function queue(): Request {
-  let tail: Promise<unknown> | undefined
-  return ({ ifAvailable }, run) => {
-    if (ifAvailable && tail !== undefined) return Promise.resolve(run(null))
-    const turn = Promise.resolve(tail).then(() => run(true))
-    const end = turn
-      .catch(() => {})
-      .then(() => {
-        if (tail === end) tail = undefined
-      })
-    tail = end
-    return turn
+  const waiting: Array<() => void> = []
+  let busy = false
+  return async ({ ifAvailable }, run) => {
+    if (busy) {
+      if (ifAvailable) return await run(null)
+      await new Promise<void>((resolve) => void waiting.push(resolve))
+    }
+    busy = true
+    try {
+      return await run(true)
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else busy = false
+    }
   }
 }
 
@@ -29,20 +33,19 @@ function queue(): Request {
 export function createLock(name: string, clock: Timing, patience: number, onPassed: () => void): Lock {
   const locks = globalThis.navigator?.locks as LockManager | undefined
   const request: Request = locks ? (options, run) => locks.request(name, options, run) : queue()
-  return (run) =>
-    new Promise((resolve, reject) => {
+  return <T>(run: (contended: boolean) => Promise<T>) =>
+    new Promise<T>((resolve, reject) => {
       const waiting = new AbortController()
-      let entered = false
-      const enter = async (contended: boolean) => {
-        if (entered) return
-        entered = true
+      let running: Promise<T> | undefined
+      const enter = (contended: boolean) => {
         cancel()
-        await run(contended).then(resolve, reject)
+        running ??= run(contended)
+        return running
       }
       const cancel = clock.after(patience, () => {
         waiting.abort()
         onPassed()
-        void enter(true)
+        resolve(enter(true))
       })
       const wait = async () => {
         let busy = false
@@ -52,7 +55,10 @@ export function createLock(name: string, clock: Timing, patience: number, onPass
         })
         if (busy) await request({ signal: waiting.signal }, () => enter(true))
       }
-      // Refused, as in a frame without an origin, or given up.
-      wait().catch(() => enter(true))
+      // Told once the lock is free. It may be refused, as in a frame without an origin, or given up.
+      wait()
+        .catch(() => {})
+        .then(() => enter(true))
+        .then(resolve, reject)
     })
 }

@@ -97,12 +97,11 @@ export function problemOf(status: number, body: unknown, retryAfter: number | un
   return { ...(body as unknown as Problem), ...(retryAfter === undefined ? {} : { retryAfter }) }
 }
 
-/** Seconds of Retry-After, in either of its forms (RFC 9110 §10.2.3); undefined where it says nothing of use. */
+/**
+ * Seconds of Retry-After; undefined where it says none. Its other form, a date (RFC 9110 §10.2.3), is of no use to a clock
+ * that may be wrong.
+ */
 export function readRetryAfter(headers: Headers): number | undefined {
-  const text = headers.get('retry-after')
-  if (text === null) return undefined
-  const until = /^\s*\d+\s*$/.test(text)
-    ? Number(text)
-    : (Date.parse(text) - Date.parse(headers.get('date') ?? '')) / 1000
-  return until >= 0 ? until : undefined
+  const seconds = Number(headers.get('retry-after') || Number.NaN)
+  return seconds >= 0 ? seconds : undefined
 }

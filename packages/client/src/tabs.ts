@@ -26,19 +26,10 @@ export interface Tabs {
   heard(milliseconds: number): Promise<void>
 }
 
-function isMessage(message: unknown): message is TabMessage {
-  if (!isObject(message)) return false
-  const { kind, session, user } = message
-  if (kind === 'signed_out') return typeof message.sessionId === 'string'
-  return (
-    kind === 'tokens' &&
-    typeof message.accessToken === 'string' &&
-    isObject(session) &&
-    typeof session.id === 'string' &&
-    isObject(user) &&
-    typeof user.id === 'string'
-  )
-}
+/** Scripts of this origin alone can post here: what is looked at is whether it is of our kind. */
+const isMessage = (message: unknown): message is TabMessage =>
+  isObject(message) &&
+  (message.kind === 'signed_out' || (message.kind === 'tokens' && isObject(message.session) && isObject(message.user)))
 
 /** A channel of the browser's own; nothing where it has none. */
 function broadcast(name: string): TabSync {

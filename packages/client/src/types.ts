@@ -26,7 +26,7 @@ export interface AuthClientOptions {
   readonly dpop?: Prover
   readonly fetch?: typeof globalThis.fetch
   readonly clock?: Clock
-  /** What happens inside, for a log. Never a byte of a token. */
+  /** What went wrong inside, for a log; what becomes of the session is told by `on`. Never a byte of a token. */
   readonly logger?: (event: LogEvent) => void
 }
 
@@ -70,14 +70,10 @@ export interface ProofRequest {
 }
 
 export type LogCode =
-  | 'clock_skew'
   | 'listener_failed'
   | 'lock_passed'
   | 'refresh_failed'
-  | 'refreshed'
   | 'refused'
-  | 'signed_in'
-  | 'signed_out'
   | 'signout_unconfirmed'
   | 'store_failed'
 
@@ -209,7 +205,7 @@ export class AuthUnreachableError extends Error {
   /** When it is tried again, by this machine's clock. */
   readonly retryAt: number
   constructor(problem: Problem, retryAt: number) {
-    super(`${problem.title} (${problem.code}). The session goes on.`)
+    super(problem.code)
     this.problem = problem
     this.retryAt = retryAt
   }
