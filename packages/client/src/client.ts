@@ -3,7 +3,7 @@ import { timing } from './clock.js'
 import type { Context } from './context.js'
 import { createKeeper } from './keeper.js'
 import { createLock } from './lock.js'
-import { isVisible, type PageEvent, watchPage } from './page.js'
+import { type PageEvent, watchPage } from './page.js'
 import { failure } from './problem.js'
 import { createResources } from './resources.js'
 import { createSignIn } from './sign-in.js'
@@ -94,7 +94,7 @@ function build(
     }
     // In the back/forward cache it heard nothing: somebody may have signed out, or somebody else in.
     const isStale = event === 'restored' || (event === 'online' && store.state.status === 'unreachable')
-    if (store.state.status !== 'loading') keeper.wake(isStale && isVisible() && !keeper.mustWait())
+    if (store.state.status !== 'loading') keeper.wake(isStale && !keeper.mustWait())
   }
 
   function attach(): void {

@@ -103,15 +103,11 @@ export function dpop({ database = 'keyturn', now = Date.now }: DpopOptions = {})
     learn({ status, headers }, url) {
       const { origin } = new URL(url)
       const nonce = headers.get('dpop-nonce')
-      const hasNews = nonce !== null && nonces.get(origin) !== nonce
       if (nonce !== null) nonces.set(origin, nonce)
       const date = Date.parse(headers.get('date') ?? '')
       const change = date > 0 ? date + 500 - now() - skew : 0
-      const isWrong = Math.abs(change) > noticeable
-      if (isWrong) skew += change
-      const isRefused =
-        status === 400 || /use_dpop_nonce|invalid_dpop_proof/.test(headers.get('www-authenticate') ?? '')
-      return isRefused && (hasNews || isWrong)
+      if (Math.abs(change) > noticeable) skew += change
+      return status === 401 && /use_dpop_nonce|invalid_dpop_proof/.test(headers.get('www-authenticate') ?? '')
     },
     async keep() {
       // A sign-out elsewhere may have cleared the storage of this site since.

@@ -55,7 +55,7 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     if (trouble && store.state.status === 'authenticated' && !isUsable(held, clock)) sayUnreachable()
     store.flush()
     const isDue = trouble ? untilRetry() <= 0 : held !== undefined && untilDue(held.token, clock) <= 0
-    if (isDue || force) void refresh()
+    if ((isDue || force) && isVisible()) void refresh()
     else arm()
   }
 

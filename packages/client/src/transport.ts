@@ -90,14 +90,17 @@ export function createTransport({ baseUrl, fetch, clock, timeout, prover, onSkew
       const took = clock.wall() - sentAt
       // Date is cut to seconds; an answer that took long says little about when it was written.
       if (date > 0 && took < 5_000) onSkew(date + 500 - sentAt - took / 2)
-      if (prover?.learn(response, url) && !isAgain) return await send(outgoing, true)
+      prover?.learn(response, url)
       let data: unknown
       if (/^application\/(problem\+)?json\b/.test(response.headers.get('content-type') ?? '')) {
         data = JSON.parse(await response.text())
       }
       if (status === 204 || (ok && isObject(data))) return { ok: true, status, data }
       // An opaque redirect has no status at all.
-      return failure(problemOf(status, ok ? undefined : data, readRetryAfter(response.headers)))
+      const problem = problemOf(status, ok ? undefined : data, readRetryAfter(response.headers))
+      // For want of the nonce or the time that this answer told; or the browser sent the request twice, and so the proof.
+      const isForProof = /^dpop_(nonce|proof)/.test(problem.code)
+      return isForProof && prover && !isAgain ? await send(outgoing, true) : failure(problem)
     } catch (error) {
       return failure(error instanceof SyntaxError ? 'bad_response' : because)
     } finally {

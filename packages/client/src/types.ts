@@ -57,7 +57,7 @@ export interface Clock {
 export interface Prover {
   /** A proof for one request. Rejects where none can be made. */
   prove(request: ProofRequest): Promise<string>
-  /** Takes the nonce and the time of an answer; true where it refused the proof, and another would do better. */
+  /** Takes the nonce and the time of an answer; true where it refused the proof beside a token, and not the token. */
   learn(response: Response, url: string): boolean
   /** Called once a session rests on the key: puts it where a reload finds it. Never rejects. */
   keep(): Promise<void>
