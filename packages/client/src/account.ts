@@ -22,6 +22,8 @@ export interface Device {
 export interface Account {
   /** Makes an account. It signs nobody in. */
   register(input: Registration): Promise<Result<SessionUser>>
+  /** Signs in again as the one who is signed in, where a service wants a newer sign-in. It is a new session. */
+  reauthenticate(input: { readonly password: string }): Promise<Result<SessionUser>>
   /** The account as it is now; what `state` has is as of the last refresh. */
   profile(): Promise<Result<SessionUser>>
   /** The devices that are signed in. */
@@ -80,6 +82,12 @@ export function accountOf(auth: AuthClient): Account {
 
   return {
     register: (input) => ask('POST', '/v1/register', input, userOf),
+    async reauthenticate({ password }) {
+      await auth.ready()
+      const { state } = auth
+      const user = 'user' in state ? state.user : null
+      return user ? await auth.login({ username: user.username, password }) : failure('not_signed_in')
+    },
     profile: () => ask('GET', '/v1/me/profile', undefined, userOf),
     sessions: () => ask('GET', '/v1/sessions', undefined, readDevices),
     revokeSession: (id) => ask<void>('DELETE', `/v1/sessions/${encodeURIComponent(id)}`, undefined, nothing),

@@ -1,68 +1,50 @@
+import type { Context } from './context.js'
 import type { Outgoing } from './transport.js'
-import type { LogEvent, RefreshTokenStore } from './types.js'
-
-/** What of a request carries the refresh token. */
-type Carried = Pick<Outgoing, 'cookies' | 'body'>
+import type { RefreshTokenStore } from './types.js'
 
 /** Where the refresh token is, and how it travels. */
 export interface Carrier {
   /** What a sign-in asks for. */
   readonly wanted: 'cookie' | 'body'
-  /** For a request with the refresh token; null where there is none. Rejects where that cannot be known. */
-  carry(): Promise<Carried | null>
+  /** What of a request carries the refresh token; null where there is none. Rejects where that cannot be known. */
+  carry(): Promise<Pick<Outgoing, 'cookies' | 'body'> | null>
   /** Keeps the refresh token of an answer. Never rejects. */
   keep(token: string | undefined): Promise<void>
   /** Forgets it. Never rejects. */
   clear(): Promise<void>
 }
 
-/** In the cookie: the browser keeps it, and no script sees it. Whether there is one, the service alone knows. */
-const inCookie: Carrier = {
-  wanted: 'cookie',
-  carry: async () => ({ cookies: true }),
-  keep: async () => {},
-  clear: async () => {}
-}
+export function createCarrier(transport: 'cookie' | 'memory' | RefreshTokenStore, log: Context['log']): Carrier {
+  const wanted = transport === 'cookie' ? 'cookie' : 'body'
+  const store = typeof transport === 'object' ? transport : undefined
+  /** All that there is without a store; beside one, a token that it would not take: the one that it has was used already. */
+  let kept: string | undefined
 
-function inBodies(store: RefreshTokenStore, log: (event: LogEvent) => void): Carrier {
-  // A token that the store would not take. The one that is in the store was used already.
-  let unsaved: string | undefined
-  const failed = () => log({ level: 'error', code: 'store_failed' })
+  async function inStore(use: (store: RefreshTokenStore) => Promise<void>): Promise<boolean> {
+    try {
+      await (store && use(store))
+      return store !== undefined
+    } catch {
+      log('error', 'store_failed')
+      return false
+    }
+  }
+
   return {
-    wanted: 'body',
+    wanted,
     async carry() {
-      const token = unsaved ?? (await store.get())
+      // Whether the browser has a cookie, the service alone knows.
+      if (wanted === 'cookie') return { cookies: true }
+      const token = kept ?? (await store?.get())
       return token ? { body: { refresh_token: token } } : null
     },
     async keep(token) {
-      if (token === undefined) return
-      unsaved = token
-      try {
-        await store.set(token)
-        unsaved = undefined
-      } catch {
-        failed()
-      }
+      kept = token
+      if (token !== undefined && (await inStore((one) => one.set(token)))) kept = undefined
     },
     async clear() {
-      unsaved = undefined
-      await store.clear().catch(failed)
+      kept = undefined
+      await inStore((one) => one.clear())
     }
   }
-}
-
-function inMemory(): RefreshTokenStore {
-  let kept: string | null = null
-  const keep = async (token: string | null) => {
-    kept = token
-  }
-  return { get: async () => kept, set: keep, clear: () => keep(null) }
-}
-
-export function createCarrier(
-  transport: 'cookie' | 'memory' | RefreshTokenStore,
-  log: (event: LogEvent) => void
-): Carrier {
-  if (transport === 'cookie') return inCookie
-  return inBodies(transport === 'memory' ? inMemory() : transport, log)
 }

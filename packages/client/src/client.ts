@@ -4,14 +4,13 @@ import type { Context } from './context.js'
 import { createKeeper } from './keeper.js'
 import { createLock } from './lock.js'
 import { type PageEvent, watchPage } from './page.js'
-import { failure } from './problem.js'
 import { createResources } from './resources.js'
 import { createSignIn } from './sign-in.js'
 import { createSignOutMark } from './sign-out-mark.js'
 import { createStore } from './store.js'
 import { createTabs, type Tabs } from './tabs.js'
 import { createTransport } from './transport.js'
-import type { AuthClient, AuthClientOptions, AuthState, LogEvent } from './types.js'
+import type { AuthClient, AuthClientOptions, AuthState } from './types.js'
 
 /** How long a refresh waits for that of another tab, in milliseconds. */
 const lockPatience = 3_000
@@ -21,11 +20,9 @@ const noticeableSkew = 30_000
 
 /** The address without its last slash; throws where it cannot be the service's. */
 function readBaseUrl(baseUrl: string | URL): string {
-  const { protocol, origin, pathname, search, hash, username } = new URL(baseUrl, globalThis.location?.href)
-  if (!/^https?:$/.test(protocol) || search || hash || username) {
-    throw new TypeError('baseUrl: give an address such as https://auth.example.com')
-  }
-  return origin + pathname.replace(/\/+$/, '')
+  const { href } = new URL(baseUrl, globalThis.location?.href)
+  if (!/^https?:[^@?#]+$/.test(href)) throw new TypeError('baseUrl: give an address such as https://auth.example.com')
+  return href.replace(/\/+$/, '')
 }
 
 function build(
@@ -44,15 +41,14 @@ function build(
   )
   // What every address without an origin says.
   origins.delete('null')
-  const say = (event: LogEvent) => {
+  const log: Context['log'] = (level, code, details) => {
     try {
-      options.logger?.(event)
+      options.logger?.({ level, code, ...details })
     } catch {
       // What a log does is nobody's business here.
     }
   }
-  const store = createStore(say)
-  const log: Context['log'] = (level, code, details) => say({ level, code, ...details })
+  const store = createStore(log)
   let toldSkew = 0
   const onSkew = (skewMs: number) => {
     if (Math.abs(skewMs - toldSkew) < noticeableSkew) return
@@ -66,13 +62,13 @@ function build(
     log,
     refreshAhead,
     prover: options.dpop,
-    carrier: createCarrier(refreshTransport, say),
+    carrier: createCarrier(refreshTransport, log),
     mark: createSignOutMark(markKey, refreshTransport !== 'memory'),
     transport: createTransport({ baseUrl, fetch, clock, timeout: requestTimeoutMs, prover: options.dpop, onSkew }),
     exclusively: createLock(name, clock, lockPatience, () => log('warn', 'lock_passed'))
   }
   const keeper = createKeeper(context, () => tabs)
-  const tabs: Tabs = createTabs(name, options.tabSync ?? refreshTransport === 'cookie', markKey, clock, keeper.hear)
+  const tabs: Tabs = createTabs(name, options.tabSync ?? refreshTransport === 'cookie', markKey, keeper.hear)
   const signIn = createSignIn(context, keeper)
 
   let readiness: Promise<AuthState> | undefined
@@ -137,11 +133,6 @@ function build(
     async login(credentials) {
       attach()
       return await signIn.login(credentials)
-    },
-    async reauthenticate(input) {
-      await ready()
-      const { held } = keeper
-      return held ? await signIn.login({ ...input, username: held.user.username }) : failure('not_signed_in')
     },
     async logout({ everywhere = false } = {}) {
       attach()

@@ -46,22 +46,19 @@ export const untilDue = ({ ahead, askedAt }: HeldToken, clock: Timing): number =
 export const isUsable = (held: Holding | undefined, clock: Timing, minValidity = 0): held is Holding =>
   held !== undefined && !held.isSpent && remaining(held.token, clock) > minValidity
 
-/** The same object where nothing changed, so that whoever compares by identity sees no change. */
-function keepIfSame<T>(former: T | undefined, next: T): T {
-  return former !== undefined && JSON.stringify(former) === JSON.stringify(next) ? former : Object.freeze(next)
-}
-
 /** What a tab holds by an answer of the service, or by what another tab has of one. */
 export function hold(
   former: Holding | undefined,
   { user, session }: { user: SessionUser; session: SessionInfo },
   token: HeldToken
 ): Holding {
-  const isSame = former?.session.id === session.id
+  // The same objects where nothing changed, so that whoever compares by identity sees no change.
+  const isSameUser = JSON.stringify(former?.user) === JSON.stringify(user)
+  // The end of a session never moves; told in whole seconds, it would seem to.
+  const isSameSession = former?.session.id === session.id
   return {
-    user: keepIfSame(former?.user, user),
-    // The end of a session never moves; told in whole seconds, it would seem to.
-    session: isSame ? former.session : Object.freeze(session),
+    user: former && isSameUser ? former.user : user,
+    session: isSameSession ? former.session : session,
     token,
     isSpent: false
   }
@@ -69,18 +66,4 @@ export function hold(
 
 export function sessionOf(issued: Issued, now: number): SessionInfo {
   return { id: issued.sessionId, authTime: issued.authTime, amr: issued.amr, expiresAt: now + issued.sessionLife }
-}
-
-const claimsOf = ({ roles, permissions }: SessionUser): string[] => [
-  ...roles.map((name) => `role:${name}`),
-  ...permissions.map((name) => `permission:${name}`)
-]
-
-/** The roles and permissions that came and went. */
-export function claimsChange(former: SessionUser, next: SessionUser): { added: string[]; removed: string[] } {
-  const [before, after] = [claimsOf(former), claimsOf(next)]
-  return {
-    added: after.filter((one) => !before.includes(one)),
-    removed: before.filter((one) => !after.includes(one))
-  }
 }

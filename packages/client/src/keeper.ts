@@ -1,7 +1,7 @@
 import { endOf, type Issued, readTokens } from './answers.js'
 import { backoff, type Moment, momentOf } from './clock.js'
 import type { Context } from './context.js'
-import { claimsChange, type Holding, hold, holdToken, isUsable, remaining, sessionOf, untilDue } from './holding.js'
+import { type Holding, hold, holdToken, isUsable, remaining, sessionOf, untilDue } from './holding.js'
 import { isVisible } from './page.js'
 import { failure, localProblem, type Problem } from './problem.js'
 import type { TabMessage, Tabs } from './tabs.js'
@@ -21,12 +21,12 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
   const { clock, store, transport, carrier, prover, exclusively, log } = context
   let epoch = 0
   let held: Holding | undefined
-  /** Sessions that somebody signed out of, and those that another took the place of: no tab's late word of them counts. */
+  /** Sessions that somebody signed out of: no tab's late word of them counts. */
   const over = new Set<string>()
-  const replaced = new Set<string>()
   let flight: Promise<void> | undefined
   let trouble: { problem: Problem; failures: number; since: Moment; wait: number } | undefined
   let cancelTimer = () => {}
+  let onHearsay = () => {}
   let asleep = true
 
   const isAnonymous = () => store.state.status === 'anonymous'
@@ -65,7 +65,6 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     if (former?.session.id !== next.session.id) {
       epoch++
       if (former) {
-        replaced.add(former.session.id)
         store.commit({ status: 'anonymous', reason: 'other_tab' })
         store.emit({ type: 'signed_out', reason: 'other_tab' })
       }
@@ -81,8 +80,6 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     }
     const accessExpiresAt = clock.wall() + remaining(next.token, clock)
     store.emit({ type: 'refreshed', accessExpiresAt, by: by === 'other_tab' ? by : 'this_tab' })
-    const change = claimsChange(former.user, user)
-    if (change.added.length + change.removed.length > 0) store.emit({ type: 'claims_changed', ...change })
   }
 
   /** Takes over what the service issued, and shares it. */
@@ -90,7 +87,6 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     const session = sessionOf(issued, askedAt.wall)
     const token = holdToken(issued, issued.life, askedAt, context.refreshAhead, Math.random())
     become(hold(held, { user: issued.user, session }, token), by)
-    replaced.delete(session.id)
     const { accessToken, scheme, life, user } = issued
     tabs().post({ kind: 'tokens', accessToken, scheme, life, askedAt: askedAt.wall, user, session: held!.session })
     await Promise.all([carrier.keep(issued.refreshToken), prover?.keep()])
@@ -120,8 +116,7 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     const failures = (trouble?.failures ?? 0) + 1
     const wait = backoff(failures, problem.retryAfter, Math.random())
     trouble = { problem, failures, since: momentOf(clock), wait }
-    const level = problem.code === 'csrf_failed' || problem.code === 'bad_response' ? 'error' : 'warn'
-    log(level, 'refresh_failed', { because: problem.code, status: problem.status })
+    log('warn', 'refresh_failed', { because: problem.code, status: problem.status })
     if (!isUsable(held, clock)) sayUnreachable()
   }
 
@@ -146,7 +141,12 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
     const before = held?.token
     const started = epoch
     await exclusively(async (contended) => {
-      if (contended && held?.token === before) await tabs().heard(hearsayPatience)
+      if (contended && held?.token === before) {
+        await new Promise<void>((resolve) => {
+          onHearsay = resolve
+          clock.after(hearsayPatience, resolve)
+        })
+      }
       // Another tab was faster, or somebody signed in or out.
       if (epoch !== started || held?.token !== before) return
       const askedAt = momentOf(clock)
@@ -178,20 +178,20 @@ export function createKeeper(context: Context, tabs: () => Tabs) {
   }
 
   function hear(message: TabMessage): void {
-    const own = held?.session.id
     if (message.kind === 'signed_out') {
       over.add(message.sessionId)
-      if (message.sessionId === own) end(message.reason === 'user' ? 'other_tab' : message.reason)
+      if (message.sessionId === held?.session.id) end(message.reason === 'user' ? 'other_tab' : message.reason)
     } else {
       const { session, user, askedAt, life } = message
       const elapsed = Math.max(clock.wall() - askedAt, 0)
       const moment = { wall: askedAt, mono: clock.mono() - elapsed }
       const token = holdToken(message, life, moment, context.refreshAhead, Math.random())
-      const isNewer = own !== session.id || held === undefined || held.isSpent || askedAt >= held.token.askedAt.wall
-      const isLate = over.has(session.id) || replaced.has(session.id)
-      if (isLate || !isNewer || remaining(token, clock) <= 0) return
+      // What was asked for last is what the cookie says, whoever it is by now.
+      const isLate = over.has(session.id) || (held && askedAt < held.token.askedAt.wall)
+      if (isLate || remaining(token, clock) <= 0) return
       become(hold(held, { user, session }, token), 'other_tab')
     }
+    onHearsay()
     store.flush()
     arm()
   }

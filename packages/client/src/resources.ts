@@ -8,17 +8,9 @@ import type { AuthClient, TokenRequest } from './types.js'
 /** How long refusals are not answered with a refresh after one that did not help, in milliseconds. */
 const futileFor = 30_000
 
-const replayable = [Blob, FormData, URLSearchParams, ArrayBuffer]
-
 /** Whether a body can be sent twice: a stream is gone after the first time. */
-function isReplayable(body: unknown): boolean {
-  return (
-    body == null ||
-    typeof body === 'string' ||
-    ArrayBuffer.isView(body) ||
-    replayable.some((kind) => body instanceof kind)
-  )
-}
+const isReplayable = (body: unknown): boolean =>
+  !(body instanceof ReadableStream || Symbol.asyncIterator in Object(body))
 
 /** Codes of a refusal that is about the token, and that a newer one may be spared. */
 const tokenCodes: ReadonlySet<unknown> = new Set(['token_expired', 'token_invalid', 'token_revoked', 'session_revoked'])
@@ -83,7 +75,14 @@ export function createResources(
     return request
   }
 
-  const mayHaveToken = ({ url, headers }: Request) => origins.has(new URL(url).origin) && !headers.has('authorization')
+  /** Gives a request the token where its origin may have it, and it has no authorization of its own. */
+  async function authorize(request: Request): Promise<Credential | undefined> {
+    const { url, headers, signal } = request
+    if (!origins.has(new URL(url).origin) || headers.has('authorization')) return undefined
+    const token = await currentToken(signal)
+    if (token) await withToken(request, token)
+    return token
+  }
 
   /** The token to repeat a request with after its answer; undefined where it is not to be repeated. */
   async function repeatWith(token: Credential, url: string, response: Response): Promise<Credential | undefined> {
@@ -94,8 +93,8 @@ export function createResources(
 
   async function authorizedFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init)
-    const token = mayHaveToken(request) ? await currentToken(request.signal) : undefined
-    const response = await fetch(token ? await withToken(request, token) : request)
+    const token = await authorize(request)
+    const response = await fetch(request)
     if (token === undefined) return response
     const isGone = (input instanceof Request && input.bodyUsed) || !isReplayable(init?.body)
     const next = isGone ? undefined : await repeatWith(token, request.url, response)
@@ -110,8 +109,8 @@ export function createResources(
     fetch: authorizedFetch as AuthClient['fetch'],
     async authorize(original: Request): Promise<Request> {
       const request = new Request(original)
-      const token = mayHaveToken(request) ? await currentToken(request.signal) : undefined
-      return token ? await withToken(request, token) : request
+      await authorize(request)
+      return request
     },
     async shouldRetry(request: Request, response: Response): Promise<Request | null> {
       const token = sentWith(request)

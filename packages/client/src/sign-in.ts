@@ -14,7 +14,7 @@ export function createSignIn(context: Context, keeper: Keeper) {
   const { clock, store, transport, carrier, mark, exclusively, log } = context
   /** How often somebody signed out: a sign-in of before must not undo it. */
   let signOuts = 0
-  let confirming: Promise<boolean> | undefined
+  let confirming: Promise<unknown> | undefined
   let failures = 0
   let cancelTimer = () => {}
   /** What can still end a session whose cookie was overwritten. */
@@ -48,24 +48,16 @@ export function createSignIn(context: Context, keeper: Keeper) {
     return false
   }
 
+  /** One after the other: what was told is not told again. */
   function confirm(before?: Promise<unknown>): Promise<boolean> {
-    confirming ??= Promise.resolve(before)
-      .then(tell)
-      .finally(() => {
-        confirming = undefined
-        store.flush()
-      })
-    return confirming
+    const confirmed = Promise.all([confirming, before]).then(tell)
+    confirming = confirmed
+    return confirmed.finally(store.flush)
   }
 
   /** Tells the service of a sign-out that it has not confirmed, unless somebody has signed in since: the cookie is theirs. */
   function confirmLater(): Promise<boolean> {
     return exclusively(async () => keeper.held !== undefined || (await confirm()))
-  }
-
-  /** Ends a session that nobody comes back to, by its access token alone; it may be that it does not succeed. */
-  function endByToken(token: Credential): void {
-    void transport.send({ path: '/v1/logout', token, keepalive: true })
   }
 
   async function login({ signal, ...credentials }: Credentials): Promise<Result<SessionUser>> {
@@ -86,6 +78,7 @@ export function createSignIn(context: Context, keeper: Keeper) {
       const issued = readTokens(answer.data)
       if (issued === undefined) return failure('bad_response')
       if (signOuts !== startedAfter) {
+        await confirming
         await carrier.keep(issued.refreshToken)
         keeper.disown(issued.sessionId)
         mark.set({ sessionId: issued.sessionId, everywhere: false })
@@ -97,7 +90,8 @@ export function createSignIn(context: Context, keeper: Keeper) {
       cancelTimer()
       mark.clear()
       await keeper.take(issued, askedAt, 'password')
-      if (former) endByToken(former)
+      // Nobody comes back to that one; it may be that it does not succeed.
+      if (former) void transport.send({ path: '/v1/logout', token: former, keepalive: true })
       return { ok: true, data: issued.user }
     })
     store.flush()

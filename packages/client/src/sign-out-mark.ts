@@ -1,5 +1,3 @@
-import { isObject } from './problem.js'
-
 /** A sign-out that the service has not confirmed. It names a session, and is of no use to anybody. */
 export interface SignOut {
   readonly sessionId: string
@@ -12,16 +10,9 @@ export interface SignOutMark {
   clear(): void
 }
 
-export function parseSignOut(text: string | null | undefined): SignOut | undefined {
-  try {
-    const read: unknown = JSON.parse(text ?? 'null')
-    return isObject(read) && typeof read.sessionId === 'string'
-      ? { sessionId: read.sessionId, everywhere: read.everywhere === true }
-      : undefined
-  } catch {
-    return undefined
-  }
-}
+/** Reads what `set` writes: `1` for all sessions of the account or `0`, and the id of the session. */
+export const parseSignOut = (text: string | null | undefined): SignOut | undefined =>
+  text ? { everywhere: text.startsWith('1'), sessionId: text.slice(1) } : undefined
 
 /** Remembers a sign-out over reloads and for all tabs; where there is no storage, as long as this page lives. */
 export function createSignOutMark(key: string, durable: boolean): SignOutMark {
@@ -38,7 +29,7 @@ export function createSignOutMark(key: string, durable: boolean): SignOutMark {
     get: () => own ?? parseSignOut(stored((storage) => storage.getItem(key))),
     set(signOut) {
       const isStored = stored((storage) => {
-        storage.setItem(key, JSON.stringify(signOut))
+        storage.setItem(key, `${signOut.everywhere ? 1 : 0}${signOut.sessionId}`)
         return true
       })
       // Beside the storage it would outlive what another tab removes there.

@@ -1,4 +1,5 @@
-import type { AuthEvent, AuthState, LogEvent } from './types.js'
+import type { Context } from './context.js'
+import type { AuthEvent, AuthState } from './types.js'
 
 export interface Store {
   readonly state: AuthState
@@ -12,24 +13,25 @@ export interface Store {
 }
 
 /** The state, who listens to it, and what they have not heard yet. */
-export function createStore(log: (event: LogEvent) => void): Store {
+export function createStore(log: Context['log']): Store {
   let state: AuthState = Object.freeze({ status: 'loading' })
   let telling = false
   const untold: AuthEvent[] = []
-  const subscribers = new Set<() => void>()
   const listeners = new Set<(event: AuthEvent) => void>()
 
-  const call = (run: () => unknown) => {
+  const call = (listener: (event: AuthEvent) => void, event: AuthEvent) => {
     try {
-      run()
+      listener(event)
     } catch (error) {
       globalThis.reportError?.(error)
-      log({ level: 'error', code: 'listener_failed' })
+      log('error', 'listener_failed')
     }
   }
-  const add = <T>(set: Set<T>, one: T) => {
-    set.add(one)
-    return () => void set.delete(one)
+  // Each by itself: one function may be given twice, and taken back once.
+  const on = (listener: (event: AuthEvent) => void) => {
+    const own = (event: AuthEvent) => listener(event)
+    listeners.add(own)
+    return () => void listeners.delete(own)
   }
 
   return {
@@ -47,14 +49,11 @@ export function createStore(log: (event: LogEvent) => void): Store {
       if (telling) return
       telling = true
       for (let event = untold.shift(); event !== undefined; event = untold.shift()) {
-        const told = event
-        if (told.type === 'state') for (const subscriber of [...subscribers]) call(subscriber)
-        for (const listener of [...listeners]) call(() => listener(told))
+        for (const listener of [...listeners]) call(listener, event)
       }
       telling = false
     },
-    // Each by itself: one function may be given twice, and taken back once.
-    subscribe: (listener) => add(subscribers, () => listener()),
-    on: (listener) => add(listeners, (event) => listener(event))
+    subscribe: (listener) => on(({ type }) => type === 'state' && listener()),
+    on
   }
 }

@@ -1,4 +1,3 @@
-import type { Timing } from './clock.js'
 import { isObject } from './problem.js'
 import { parseSignOut } from './sign-out-mark.js'
 import type { SessionInfo, SessionUser, SignedOutReason, TabSync } from './types.js'
@@ -22,8 +21,6 @@ export interface Tabs {
   open(): void
   close(): void
   post(message: TabMessage): void
-  /** Waits until another tab has told something, or for so many milliseconds. */
-  heard(milliseconds: number): Promise<void>
 }
 
 /** Scripts of this origin alone can post here: what is looked at is whether it is of our kind. */
@@ -50,8 +47,6 @@ function broadcast(name: string): TabSync {
   }
 }
 
-const silent: TabSync = { post() {}, subscribe: () => () => {} }
-
 /**
  * The other tabs of this origin. Sign-outs also come by the storage event of their mark, for browsers without channels
  * and for tabs that share nothing else.
@@ -60,17 +55,13 @@ export function createTabs(
   name: string,
   sync: boolean | TabSync,
   markKey: string,
-  clock: Timing,
   hear: (message: TabMessage) => void
 ): Tabs {
-  const way = sync === true ? broadcast(name) : sync === false ? silent : sync
-  const waiting = new Set<() => void>()
+  const way = sync === true ? broadcast(name) : sync || undefined
   let leave: (() => void) | undefined
 
   const onMessage = (message: unknown) => {
-    if (!isMessage(message)) return
-    hear(message)
-    for (const wake of waiting) wake()
+    if (isMessage(message)) hear(message)
   }
   const onStorage = ({ key, newValue }: StorageEvent) => {
     const signOut = key === markKey ? parseSignOut(newValue) : undefined
@@ -80,10 +71,10 @@ export function createTabs(
   return {
     open() {
       if (leave) return
-      const unsubscribe = way.subscribe(onMessage)
+      const unsubscribe = way?.subscribe(onMessage)
       globalThis.addEventListener?.('storage', onStorage)
       leave = () => {
-        unsubscribe()
+        unsubscribe?.()
         globalThis.removeEventListener?.('storage', onStorage)
       }
     },
@@ -93,20 +84,10 @@ export function createTabs(
     },
     post(message) {
       try {
-        way.post(message)
+        way?.post(message)
       } catch {
         // The others refresh by themselves.
       }
-    },
-    heard: (milliseconds) =>
-      new Promise((resolve) => {
-        const done = () => {
-          cancel()
-          waiting.delete(done)
-          resolve()
-        }
-        const cancel = clock.after(milliseconds, done)
-        waiting.add(done)
-      })
+    }
   }
 }

@@ -66,7 +66,6 @@ export function createTransport({ baseUrl, fetch, clock, timeout, prover, onSkew
     try {
       if (signal?.aborted) return failure('aborted')
       const headers: Record<string, string> = {
-        accept: 'application/json',
         'content-type': 'application/json',
         'x-auth-request': '1',
         ...(token && (await authorization(token, method, url))),

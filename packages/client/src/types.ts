@@ -140,13 +140,11 @@ export type AuthState =
     }
 
 export type AuthEvent =
-  /** On a real change only. */
+  /** On a real change only: another user, other roles. */
   | { readonly type: 'state'; readonly state: AuthState; readonly previous: AuthState }
   | { readonly type: 'signed_in'; readonly user: SessionUser; readonly via: 'password' | 'restore' | 'other_tab' }
   | { readonly type: 'signed_out'; readonly reason: SignedOutReason }
   | { readonly type: 'refreshed'; readonly accessExpiresAt: number; readonly by: 'this_tab' | 'other_tab' }
-  /** Roles and permissions that came and went, as `role:editor` and `permission:articles.write`. */
-  | { readonly type: 'claims_changed'; readonly added: readonly string[]; readonly removed: readonly string[] }
   /** The service's clock minus this machine's, where it is more than 30 s. For display alone. */
   | { readonly type: 'clock_skew'; readonly skewMs: number }
   /** Signed out here, and the service does not know yet. It is told again by itself; `retry` does it now. */
@@ -180,8 +178,6 @@ export interface AuthClient {
   on(listener: (event: AuthEvent) => void): () => void
 
   login(credentials: Credentials): Promise<Result<SessionUser>>
-  /** Signs in again as the one who is signed in, where a service wants a newer sign-in. */
-  reauthenticate(input: { readonly password: string; readonly signal?: AbortSignal }): Promise<Result<SessionUser>>
   /** Signed out at once, whatever the network does; the service is told until it confirms, also after a reload. */
   logout(options?: { readonly everywhere?: boolean }): Promise<{ readonly serverConfirmed: boolean }>
 
