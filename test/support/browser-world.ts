@@ -14,7 +14,7 @@ export async function browserWorld(t: Test, change: Change = (options) => option
   const door = await front(t)
   const atPresent = (inWorld: Date) => new Date(inWorld.getTime() - worldBegins + Date.now())
   const w: World = await world(t, (options) =>
-    change({ ...options, issuer: door.url, allowedOrigins: [door.url], clock: () => atPresent(options.clock()) })
+    change({ ...options, issuer: door.url, allowedOrigins: [door.url], clock: () => atPresent(options.clock!()) })
   )
   await w.app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = w.app.server.address() as AddressInfo
