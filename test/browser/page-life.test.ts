@@ -69,38 +69,14 @@ t.test('a tab that nobody looks at asks for nothing, and at once when somebody d
   t.equal(w.front.count('/v1/refresh'), before + 1)
 })
 
-const strictMode = `
-import { StrictMode, useEffect, createElement as h } from 'react'
-import { createRoot } from 'react-dom/client'
-import { createAuthClient } from './index.js'
-import { AuthProvider, useAuth, useUser, can } from './react.js'
-window.renders = 0
-window.events = []
-function make() { return createAuthClient({ baseUrl: location.origin }) }
-window.auth = make()
-window.same = make() === window.auth
-auth.on((event) => events.push(event))
-function Page() {
-  const { status, client } = useAuth()
-  const user = useUser()
-  window.renders++
-  useEffect(() => {
-    client.ready()
-    return () => client.dispose()
-  }, [client])
-  return h('p', null, status + ' ' + (user?.username ?? 'nobody') + ' ' + can(client.state, { anyOf: [{ role: 'admin' }] }))
-}
-createRoot(document.getElementById('root')).render(h(StrictMode, null, h(AuthProvider, { client: auth }, h(Page))))
-`
-
 t.test('React in StrictMode: everything runs twice, and the session is restored once', needsChromium, async (t) => {
   const w = await chromiumWorld(t)
-  await w.serve('strict', strictMode)
+  await w.serve('strict-mode')
   const username = await w.account()
   const page = await w.context.newPage()
   const text = (wanted: string) =>
     page.waitForFunction((expected) => document.querySelector('p')?.textContent === expected, wanted)
-  await page.goto(`${w.front.url}/strict`)
+  await page.goto(`${w.front.url}/strict-mode`)
   await text('anonymous nobody false')
   await login(page, username, goodPassword)
   await text(`authenticated ${username} false`)
@@ -108,9 +84,9 @@ t.test('React in StrictMode: everything runs twice, and the session is restored 
   await page.reload()
   await text(`authenticated ${username} false`)
   t.equal(w.front.count('/v1/refresh'), before + 1, 'one request, though it mounted twice')
-  t.ok(await page.evaluate('window.same'), 'one client, though it was made twice')
-  const renders = await page.evaluate('window.renders')
+  t.ok(await page.evaluate(() => window.isOneClient), 'one client, though it was made twice')
+  const renders = await page.evaluate(() => window.renders)
   for (let round = 0; round < 5; round++) await refresh(page)
-  t.equal(await page.evaluate('window.renders'), renders, 'a refresh renders nothing anew')
+  t.equal(await page.evaluate(() => window.renders), renders, 'a refresh renders nothing anew')
   t.same(await w.signOuts(), [])
 })

@@ -74,7 +74,7 @@ t.test(
     const imported = await run(process.execPath, ['index.js'], { cwd: app })
     t.equal(imported.stdout.trim(), 'loading function function')
     const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
-    writeFileSync(join(app, 'page.ts'), script.replace('console.log', 'export const said = [').replace(/\)\s*$/, ']'))
+    writeFileSync(join(app, 'page.ts'), script.replace('console.log(', 'export const said = [').replace(/\)\s*$/, ']'))
     const compilerOptions = { strict: true, module: 'nodenext', lib: ['es2022', 'dom'], types: [], noEmit: true }
     writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }))
     await t.resolves(run(process.execPath, [tsc, '-p', app], { cwd: app }))

@@ -14,15 +14,18 @@ const executablePath = places.find((place) => place !== undefined && existsSync(
 export const needsChromium =
   executablePath === undefined ? { skip: 'there is no Chromium here: sh scripts/test-deps.sh installs it' } : {}
 
-/** What the page of the tests has in `window`. */
-export interface Globals {
-  readonly auth: AuthClient
-  readonly events: AuthEvent[]
-  /** What the page's clock is ahead of the machine's, in milliseconds; kept over reloads by its address. */
-  ahead: number
-}
 declare global {
-  interface Window extends Globals {}
+  // What the pages of the tests have.
+  interface Window {
+    auth: AuthClient
+    events: AuthEvent[]
+    /** What the page's clock is ahead of the machine's, in milliseconds. */
+    ahead: number
+    renders: number
+    isOneClient: boolean
+  }
+  const auth: AuthClient
+  const events: AuthEvent[]
 }
 
 type PageOptions = Pick<AuthClientOptions, 'refreshAhead' | 'requestTimeoutMs' | 'tabSync'> & {
@@ -32,37 +35,18 @@ type PageOptions = Pick<AuthClientOptions, 'refreshAhead' | 'requestTimeoutMs' |
   readonly lazy?: boolean
 }
 
-const source = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-
-/** What a bundler makes of a module for browsers. */
-export async function bundle(contents: string): Promise<string> {
-  const result = await build({
-    stdin: { contents, resolveDir: source('packages/client/src'), loader: 'tsx' },
+/** What a bundler makes of a page's module. */
+async function bundle(name: string): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL(`../browser/pages/${name}.ts`, import.meta.url))],
     bundle: true,
     write: false,
     format: 'esm',
     target: 'es2022',
-    nodePaths: [source('node_modules')],
     define: { 'process.env.NODE_ENV': '"development"' }
   })
-  return result.outputFiles[0]!.text
+  return outputFiles[0]!.text
 }
-
-const script = `
-import { createAuthClient } from './index.js'
-import { dpop } from './dpop.js'
-const { ahead = 0, lazy = false, dpop: bound = false, ...options } = JSON.parse(decodeURIComponent(location.hash.slice(1)) || '{}')
-window.ahead = ahead
-window.events = []
-window.auth = createAuthClient({
-  baseUrl: location.origin,
-  clock: { wall: () => Date.now() + window.ahead, mono: () => performance.now() },
-  ...(bound && { dpop: dpop({ now: () => Date.now() + window.ahead }) }),
-  ...options
-})
-auth.on((event) => events.push(event))
-if (!lazy) auth.ready()
-`
 
 const html = (name: string) => `<!doctype html><meta charset="utf-8"><title>${name}</title><div id="root"></div>
 <script type="module" src="/${name}.js"></script><a href="/elsewhere">elsewhere</a>`
@@ -73,8 +57,8 @@ export interface Chromium extends BrowserWorld {
   tab(options?: PageOptions): Promise<Page>
   /** Every sign-out that tabs were told of, of those that are open. */
   signOuts(): Promise<string[]>
-  /** Serves a page of a test's own at /name, whose module is this. */
-  serve(name: string, module: string): Promise<void>
+  /** Serves a page of `pages` at /name. */
+  serve(name: string): Promise<void>
 }
 
 /** A real browser in front of the real service. */
@@ -88,11 +72,11 @@ export async function chromiumWorld(t: Test, change?: Change): Promise<Chromium>
   })
   t.teardown(() => browser.close())
   const context = await browser.newContext()
-  const serve: Chromium['serve'] = async (name, module) => {
+  const serve: Chromium['serve'] = async (name) => {
     w.front.files.set(`/${name}`, { type: 'text/html', body: html(name) })
-    w.front.files.set(`/${name}.js`, { type: 'text/javascript', body: await bundle(module) })
+    w.front.files.set(`/${name}.js`, { type: 'text/javascript', body: await bundle(name) })
   }
-  await serve('page', script)
+  await serve('tab')
   w.front.files.set('/elsewhere', { type: 'text/html', body: '<!doctype html><title>elsewhere</title>' })
   return {
     ...w,
@@ -100,7 +84,7 @@ export async function chromiumWorld(t: Test, change?: Change): Promise<Chromium>
     serve,
     async tab(options = {}) {
       const page = await context.newPage()
-      await page.goto(`${w.front.url}/page#${encodeURIComponent(JSON.stringify(options))}`)
+      await page.goto(`${w.front.url}/tab#${encodeURIComponent(JSON.stringify(options))}`)
       await page.waitForFunction(() => window.auth !== undefined)
       if (!options.lazy) await page.evaluate(() => auth.ready())
       return page
@@ -132,8 +116,3 @@ export function login(page: Page, username: string, password: string) {
 /** The next access token of a tab, in short; null where nobody is signed in. */
 export const refresh = (page: Page): Promise<string | null> =>
   page.evaluate(async () => (await auth.getAccessToken({ forceRefresh: true }))?.slice(-16) ?? null)
-
-declare global {
-  const auth: AuthClient
-  const events: AuthEvent[]
-}

@@ -4,7 +4,7 @@ import type { AuthEvent, Clock, LogEvent, TabSync } from '../../packages/client/
 import type { BrowserWorld } from './browser-world.js'
 
 /** A clock in the test's hand: both of its hands, and what is to happen at a time. */
-export class HandClock implements Clock {
+class HandClock implements Clock {
   #wall: number
   #mono = 0
   #timers = new Map<object, { at: number; run: () => void }>()
