@@ -63,6 +63,8 @@ t.test('a tab that nobody looks at asks for nothing, and at once when somebody d
   })
   const before = w.front.count('/v1/refresh')
   await show('hidden')
+  // Behind whatever refresh it would have begun.
+  await page.evaluate(() => navigator.locks.request(`keyturn:${location.origin}:web`, async () => {}))
   t.equal(w.front.count('/v1/refresh'), before)
   await show('visible')
   await page.waitForFunction(() => window.events.some((event) => event.type === 'refreshed'))

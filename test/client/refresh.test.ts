@@ -20,6 +20,9 @@ t.test('whoever asks while a refresh is under way gets the same one', async (t) 
   const tokens = await Promise.all(Array.from({ length: 20 }, () => tab.client.getAccessToken({ forceRefresh: true })))
   t.equal(new Set(tokens).size, 1)
   t.equal(w.front.count('/v1/refresh'), 1)
+  w.front.break({ kind: 'answer', status: 503 })
+  await Promise.allSettled(Array.from({ length: 20 }, () => tab.client.getAccessToken({ forceRefresh: true })))
+  t.equal(w.front.count('/v1/refresh'), 2, 'also of one that fails')
 })
 
 t.test('a response that was lost costs one more request, and nobody notices', async (t) => {
