@@ -82,7 +82,7 @@ export interface AppOptions {
     readonly rotate: boolean
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
-  readonly rateLimits: RateLimitsOptions
+  readonly rateLimits: Omit<RateLimitsOptions, 'clock'>
   readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
@@ -162,7 +162,6 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
   await app.register(cookies, { secure, allowedOrigins })
-  await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
   await app.register(followClock, { clock: options.clock })
@@ -170,6 +169,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(notifications, { databaseUrl: options.database.url })
   await app.register(revocations, { ...options.revocations, clock })
   await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(rateLimits, { ...options.rateLimits, clock })
   await app.register(sealedValuesPlugin)
   await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
   const { providers, providerTimeout, ...signing } = options.signing

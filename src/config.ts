@@ -69,6 +69,9 @@ function productionFaults(settings: Settings): string[] {
   } else if (!settings.AUTH_ISSUER.startsWith('https:')) {
     faults.push('AUTH_ISSUER is not https. Browsers keep no safe cookie without TLS; set it to the https address.')
   }
+  if (!settings.AUTH_RATE_LIMIT) {
+    faults.push('AUTH_RATE_LIMIT is off, which is for load tests alone: anybody may guess passwords. Unset it.')
+  }
   for (const origin of settings.AUTH_ALLOWED_ORIGINS) {
     if (!origin.startsWith('https:')) faults.push(`AUTH_ALLOWED_ORIGINS has ${origin}, which is not https.`)
   }
@@ -175,7 +178,18 @@ export function readConfig(environment: Environment, version: string): Config {
             knox: { lifetime: settings.AUTH_DRF_KNOX_TTL, limit: settings.AUTH_DRF_KNOX_LIMIT }
           }
         : null,
-      rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
+      rateLimits: {
+        ...(settings.AUTH_RATE_LIMIT
+          ? {
+              signIn: settings.AUTH_RATE_LIMIT_SIGN_IN,
+              register: settings.AUTH_RATE_LIMIT_REGISTER,
+              refresh: settings.AUTH_RATE_LIMIT_REFRESH,
+              logout: settings.AUTH_RATE_LIMIT_LOGOUT,
+              clientFailures: settings.AUTH_RATE_LIMIT_CLIENT_FAILURES
+            }
+          : { signIn: null, register: null, refresh: null, logout: null, clientFailures: null }),
+        store: settings.AUTH_RATE_LIMIT_STORE
+      },
       revocations: {
         pollInterval: 1_000,
         maxStaleness: settings.AUTH_REVOCATION_MAX_STALENESS,

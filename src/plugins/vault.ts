@@ -18,6 +18,8 @@ export interface Vault {
   readonly sessionCookieKeys: readonly TextKey[]
   /** From which the nonces of DPoP follow; given out by the first, and accepted by all. */
   readonly dpopNonceSecrets: readonly [Buffer, ...Buffer[]]
+  /** With which those are digested whom limits are counted for. */
+  readonly rateLimitSecret: Buffer
   /** The secret of authtokens as it followed from the master key that sealed a value; without one, from the present. */
   authtokenSecretOf(sealed: Buffer | undefined): Buffer
 }
@@ -78,6 +80,7 @@ function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
       return Buffer.concat([decipher.update(sealed.subarray(5 + nonceLength, -tagLength)), decipher.final()])
     },
     dpopNonceSecrets: [derive(masters[0], 'dpop nonce'), ...masters.slice(1).map((one) => derive(one, 'dpop nonce'))],
+    rateLimitSecret: derive(masters[0], 'rate limit'),
     isCurrent: (sealed) => sealedBy(sealed) === current,
     refreshKeys: masters.map((master) => textKey(derive(master, 'refresh token'))),
     sessionCookieKeys: masters.map((master) => textKey(derive(master, 'session cookie'))),

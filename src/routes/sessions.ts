@@ -73,6 +73,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     '/refresh',
     {
       onRequest: app.noteRequester,
+      preHandler: app.rateLimits.refresh,
       preValidation: emptyBodyIsAllowed,
       schema: {
         operationId: 'refresh',
@@ -83,7 +84,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
           'A session that is bound to a key asks for a proof by it in the header `DPoP`.',
         tags: ['sessions'],
         body: RefreshRequest,
-        response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 503) }
+        response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 429, 503) }
       }
     },
     async (request, reply) => {
@@ -149,13 +150,14 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const leaveSchema = {
     tags: ['sessions'],
     body: RefreshRequest,
-    response: { 204: Empty, ...problems(400, 403, 413, 415, 503) }
+    response: { 204: Empty, ...problems(400, 403, 413, 415, 429, 503) }
   }
 
   app.post(
     '/logout',
     {
       preValidation: emptyBodyIsAllowed,
+      preHandler: app.rateLimits.logout,
       schema: {
         ...leaveSchema,
         operationId: 'logout',
@@ -173,6 +175,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     '/logout/all',
     {
       preValidation: emptyBodyIsAllowed,
+      preHandler: app.rateLimits.logout,
       schema: { ...leaveSchema, operationId: 'logoutAll', summary: 'End all sessions of the account' }
     },
     (request, reply) =>

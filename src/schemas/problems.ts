@@ -177,7 +177,8 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
   rate_limited: {
     status: 429,
     title: 'Too many attempts',
-    meaning: 'This address has tried too often (AUTH_RATE_LIMIT_SIGN_IN, AUTH_RATE_LIMIT_REGISTER).',
+    meaning:
+      'This address has tried too often. `RateLimit-Policy` names the limit; the settings AUTH_RATE_LIMIT_* say how often is too often.',
     remedy: 'Try again after the seconds in Retry-After.'
   },
   reauthentication_required: {

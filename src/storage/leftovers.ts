@@ -37,6 +37,10 @@ export const leftovers: readonly Leftovers[] = [
     rows: ({ now }) => sql`select ctid from used_identifier where expires_at < ${now} order by expires_at`
   },
   {
+    table: 'rate_window',
+    rows: ({ now }) => sql`select ctid from rate_window where ends_at < ${now} order by ends_at`
+  },
+  {
     table: 'status_entry',
     rows: ({ now }) => sql`select ctid from status_entry where expires_at < ${now} order by expires_at`
   },
