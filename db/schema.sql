@@ -139,6 +139,15 @@ alter table invitation add constraint invitation_used_by_fkey FOREIGN KEY (used_
 CREATE INDEX invitation_expires_at_idx ON public.invitation USING btree (expires_at);
 CREATE INDEX invitation_used_at_idx ON public.invitation USING btree (used_at) WHERE (used_at IS NOT NULL);
 
+create table password_guess (
+  who text not null,
+  failures integer not null,
+  retry_at timestamp with time zone not null,
+  failed_at timestamp with time zone not null
+) with (fillfactor=80);
+alter table password_guess add constraint password_guess_pkey PRIMARY KEY (who);
+CREATE INDEX password_guess_failed_at_idx ON public.password_guess USING btree (failed_at);
+
 create table rate_window (
   digest bytea not null,
   hits bigint not null,

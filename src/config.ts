@@ -163,6 +163,7 @@ export function readConfig(environment: Environment, version: string): Config {
           minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
           blocklist: loadBlocklist()
         },
+        guessing: { free: settings.AUTH_GUESSES_FREE, max: settings.AUTH_GUESSES_MAX },
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
         clientId: settings.AUTH_CLIENT_ID,

@@ -348,6 +348,16 @@ export const definitions = {
     fallback: 'open',
     parse: oneOf('open', 'closed', 'invitation')
   }),
+  AUTH_GUESSES_FREE: define({
+    help: 'Wrong passwords in a row for one account after which the next has to wait: 30 s, then twice as long each time, an hour at most.',
+    fallback: '5',
+    parse: integer(1, 100)
+  }),
+  AUTH_GUESSES_MAX: define({
+    help: 'Wrong passwords in a row after which only an administrator lets an account be signed in to again (NIST SP 800-63B-4: 100 at most).',
+    fallback: '100',
+    parse: integer(5, 100)
+  }),
   AUTH_PASSWORD_MIN_LENGTH: define({
     help: 'Characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor).',
     fallback: '15',

@@ -4,9 +4,11 @@ import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
+import { whoOf } from '../storage/guesses.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
+import { guess } from './guessing.js'
 import { orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
@@ -106,11 +108,12 @@ async function confirmPassword(
 ): Promise<accounts.AccountWithPassword> {
   const account = isUuid(accountId) ? await accounts.find(tools.db, accountId) : undefined
   if (account === undefined) throw new Refusal('not_found')
+  const { passwordHash } = account
   const right =
     password !== undefined &&
-    account.passwordHash !== null &&
+    passwordHash !== null &&
     account.disabledAt === null &&
-    (await tools.passwords.verify(account.passwordHash, password))
+    (await guess(tools, whoOf.session(account.id), () => tools.passwords.verify(passwordHash, password)))
   if (!right) throw new Refusal('password_incorrect')
   return account
 }

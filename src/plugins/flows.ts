@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { authtokenKey } from '../domain/api-token.js'
+import { formatDeviceCookie, readDeviceCookie } from '../domain/device-cookie.js'
 import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
 import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
 import * as apiTokens from '../flows/api-tokens.js'
@@ -10,6 +11,7 @@ import * as clients from '../flows/clients.js'
 import * as drf from '../flows/drf.js'
 import * as eventReceivers from '../flows/event-receivers.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as guessing from '../flows/guessing.js'
 import * as importSamples from '../flows/import-samples.js'
 import * as importUsers from '../flows/import-users.js'
 import * as introspect from '../flows/introspect.js'
@@ -38,6 +40,7 @@ type Bound<Module> = {
 export type Flows = Bound<typeof register> &
   Bound<typeof login> &
   Bound<typeof refresh> &
+  Bound<typeof guessing> &
   Bound<typeof proof> &
   Bound<typeof sessions> &
   Bound<typeof ownAccount> &
@@ -71,6 +74,7 @@ export const flows = fp<FlowsOptions>(
     const { vault } = app
     const [refreshKey] = vault.refreshKeys
     const [cookieKey] = vault.sessionCookieKeys
+    const [deviceKey] = vault.deviceCookieKeys
     const decoyOf = makeDecoys()
     const tools: Tools = {
       db: app.db,
@@ -83,6 +87,10 @@ export const flows = fp<FlowsOptions>(
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
       formatSessionCookie: (sessionId) => formatSessionCookie(cookieKey!, sessionId),
       readSessionCookie: (text) => readSessionCookie(vault.sessionCookieKeys, text),
+      formatDeviceCookie: (device) => formatDeviceCookie(deviceKey!, device),
+      readDeviceCookie: (text) => readDeviceCookie(vault.deviceCookieKeys, text),
+      digestName: (name) =>
+        createHmac('sha256', vault.rateLimitSecret).update('name\0').update(name).digest('base64url'),
       authtokenKey: (tokenId) => authtokenKey(app.sealedValues.authtokenSecret, tokenId),
       async isSignedByOneOf(token, keys, algorithm) {
         for (const key of keys) if (await isSignedBy(token, key, key.alg)) return true
@@ -102,6 +110,7 @@ export const flows = fp<FlowsOptions>(
       register,
       login,
       refresh,
+      guessing,
       proof,
       sessions,
       ownAccount,

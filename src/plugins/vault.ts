@@ -16,6 +16,7 @@ export interface Vault {
   /** Texts are made with the first, and accepted by all. */
   readonly refreshKeys: readonly TextKey[]
   readonly sessionCookieKeys: readonly TextKey[]
+  readonly deviceCookieKeys: readonly TextKey[]
   /** From which the nonces of DPoP follow; given out by the first, and accepted by all. */
   readonly dpopNonceSecrets: readonly [Buffer, ...Buffer[]]
   /** With which those are digested whom limits are counted for. */
@@ -83,6 +84,7 @@ function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
     rateLimitSecret: derive(masters[0], 'rate limit'),
     isCurrent: (sealed) => sealedBy(sealed) === current,
     refreshKeys: masters.map((master) => textKey(derive(master, 'refresh token'))),
+    deviceCookieKeys: masters.map((master) => textKey(derive(master, 'device cookie'))),
     sessionCookieKeys: masters.map((master) => textKey(derive(master, 'session cookie'))),
     authtokenSecretOf: (sealed) => derive(((sealed && sealedBy(sealed)) ?? current).master, 'authtoken')
   }

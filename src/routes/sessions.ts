@@ -8,10 +8,13 @@ import { Empty, problems } from '../schemas/common.js'
 import { Credentials, RefreshRequest, Tokens } from '../schemas/sessions.js'
 import { noContent, toClient, toTokens } from './wire.js'
 
+/** Seconds for which a browser is known, from its last sign-in. */
+const deviceLife = 365 * 86_400
+
 type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> & { body: { refresh_token?: string } }
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows, refreshCookie, sessionCookie } = app
+  const { flows, refreshCookie, sessionCookie, deviceCookie } = app
 
   function answer(reply: FastifyReply, issued: IssuedTokens, withSessionCookie = false) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
@@ -61,10 +64,12 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       // Not yet an attempt: whoever is sent back for a nonce has not tried a password.
       const proof = await app.dpop.proof(request)
       await app.rateLimits.signIn(request)
-      const issued = await flows.login(credentials, transport, toClient(request), proof)
+      const device = deviceCookie.read(request)
+      const issued = await flows.login({ ...credentials, device }, transport, toClient(request), proof)
       // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
       const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
       if (isLeftOver) sessionCookie.clear(reply)
+      if (transport === 'cookie') deviceCookie.set(reply, flows.deviceCookie(issued.account.id, device), deviceLife)
       return answer(reply, issued, session)
     }
   )

@@ -223,6 +223,24 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     meaning: 'It was ended: by a logout, by its owner from another device, by an administrator or by a new password.',
     remedy: 'Let the user sign in again.'
   },
+  sign_in_delayed: {
+    status: 429,
+    title: 'Too many wrong passwords in a row',
+    meaning:
+      'Passwords for this name were wrong so often that none is looked at for a while, not even the right one: 30 seconds at ' +
+      'first, twice as long each time, an hour at most. It is the same whether or not there is such an account.',
+    remedy: 'Try again after the seconds in Retry-After.'
+  },
+  sign_in_locked: {
+    status: 403,
+    title: 'Too many wrong passwords',
+    meaning:
+      'So many passwords in a row were wrong for this name (AUTH_GUESSES_MAX) that none is looked at any more. It is the same ' +
+      'whether or not there is such an account.',
+    remedy:
+      'An administrator lets the account in again: "npx keyturn user unlock", or POST /v1/admin/users/{id}/unlock. A browser in ' +
+      'which its owner has signed in before is not locked by what others tried.'
+  },
   sign_up_closed: {
     status: 403,
     title: 'Sign-up is not open',

@@ -47,6 +47,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
       sessionsPerAccount: null,
       passwordPolicy: { minLength: 15, blocklist },
+      guessing: { free: 5, max: 100 },
       signUp: 'open',
       tokenOnRegister: false,
       clientId: 'web',
