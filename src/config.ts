@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { AppOptions } from './app.js'
 import { signingAlgorithms } from './domain/key-ring.js'
+import { type Pepper, pepperOf } from './domain/pepper.js'
 import { loadBlocklist } from './password-lists.js'
 import { type Environment, readSettings, type Settings } from './settings.js'
 
@@ -78,6 +79,13 @@ function productionFaults(settings: Settings): string[] {
   return faults
 }
 
+/** The present pepper first; without one, those of before are still checked, and new hashes have none. */
+function peppersOf(settings: Settings): { current: Pepper | null; known: Pepper[] } {
+  const current = settings.AUTH_PASSWORD_PEPPER === undefined ? null : pepperOf(settings.AUTH_PASSWORD_PEPPER)
+  const previous = (settings.AUTH_PASSWORD_PEPPER_PREVIOUS ?? []).map(pepperOf)
+  return { current, known: [...(current === null ? [] : [current]), ...previous] }
+}
+
 /**
  * The configuration, from the environment alone. Throws a ConfigError that names every setting that is wrong.
  */
@@ -144,6 +152,7 @@ export function readConfig(environment: Environment, version: string): Config {
         memory: settings.AUTH_HASH_MEMORY,
         iterations: settings.AUTH_HASH_ITERATIONS,
         concurrency: settings.AUTH_HASH_CONCURRENCY ?? availableParallelism(),
+        peppers: peppersOf(settings),
         legacyConcurrency: settings.AUTH_LEGACY_HASH_CONCURRENCY,
         maxWaiting: settings.AUTH_HASH_QUEUE,
         maxWait: 5_000

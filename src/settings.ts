@@ -363,6 +363,16 @@ export const definitions = {
     fallback: '15',
     parse: integer(8, 64)
   }),
+  AUTH_PASSWORD_PEPPER: define({
+    help: 'A secret that passwords go through before they are hashed, kept apart from the database; 32 random bytes in base64, the same on every replica. Losing it loses every password.',
+    secret: true,
+    parse: masterKey
+  }),
+  AUTH_PASSWORD_PEPPER_PREVIOUS: define({
+    help: 'Comma-separated peppers of before, with which stored passwords are still checked; each gets the present one at its next sign-in.',
+    secret: true,
+    parse: list(masterKey)
+  }),
   AUTH_HASH_MEMORY: define({ help: 'argon2id memory in KiB.', fallback: '19456', parse: integer(8, 1_048_576) }),
   AUTH_HASH_ITERATIONS: define({ help: 'argon2id passes.', fallback: '2', parse: integer(1, 100) }),
   AUTH_HASH_CONCURRENCY: define({
@@ -423,6 +433,8 @@ type Optional =
   | 'DATABASE_URL'
   | 'AUTH_MASTER_KEY'
   | 'AUTH_MASTER_KEY_PREVIOUS'
+  | 'AUTH_PASSWORD_PEPPER'
+  | 'AUTH_PASSWORD_PEPPER_PREVIOUS'
   | 'AUTH_ISSUER'
   | 'AUTH_HASH_CONCURRENCY'
   | 'AUTH_METRICS_PORT'

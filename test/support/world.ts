@@ -41,7 +41,15 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     masterKey: Buffer.alloc(32, 'test master key'),
     previousMasterKeys: [],
     database: { url, poolSize: 10, timeout: 5_000 },
-    passwords: { memory: 8, iterations: 1, concurrency: 1, legacyConcurrency: 1, maxWaiting: 100, maxWait: 5_000 },
+    passwords: {
+      memory: 8,
+      iterations: 1,
+      peppers: { current: null, known: [] },
+      concurrency: 1,
+      legacyConcurrency: 1,
+      maxWaiting: 100,
+      maxWait: 5_000
+    },
     flows: {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
