@@ -10,6 +10,7 @@ import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { type BreachedPasswordsOptions, breachedPasswords } from './plugins/breached-passwords.js'
 import { type BroomOptions, broom } from './plugins/broom.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
@@ -71,6 +72,7 @@ export interface AppOptions {
   /** Master keys that open and authenticate, beside the present one that seals and signs. */
   readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
+  readonly breachedPasswords: BreachedPasswordsOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
@@ -195,6 +197,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   })
   await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
   await app.register(passwords, options.passwords)
+  await app.register(breachedPasswords, options.breachedPasswords)
   await app.register(accessTokens, {
     issuer: options.issuer,
     audience: options.audience,

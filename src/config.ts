@@ -148,6 +148,7 @@ export function readConfig(environment: Environment, version: string): Config {
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
         timeout: settings.AUTH_DATABASE_TIMEOUT
       },
+      breachedPasswords: { source: settings.AUTH_BREACHED_PASSWORDS, timeout: 2_000 },
       passwords: {
         memory: settings.AUTH_HASH_MEMORY,
         iterations: settings.AUTH_HASH_ITERATIONS,

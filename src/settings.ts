@@ -50,6 +50,15 @@ const oneOf =
   (text: string) =>
     values.find((value) => value === text) ?? must(`one of ${values.join(', ')}`)
 
+/** Where passwords that leaked are looked up. */
+function breachedPasswords(text: string): string | URL | null {
+  if (text === 'off') return null
+  if (!/^https?:/.test(text)) return text
+  return URL.canParse(text)
+    ? new URL(text)
+    : must('a file, an address such as https://api.pwnedpasswords.com/range, or off')
+}
+
 const onOrOff = (text: string) => oneOf('on', 'off')(text) === 'on'
 
 /** Where limits are counted. */
@@ -362,6 +371,11 @@ export const definitions = {
     help: 'Characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor).',
     fallback: '15',
     parse: integer(8, 64)
+  }),
+  AUTH_BREACHED_PASSWORDS: define({
+    help: 'Where new passwords are looked up among those that leaked: a sorted file of lines SHA1:COUNT (as Have I Been Pwned’s downloader writes it), or a service that is asked for ranges (https://api.pwnedpasswords.com/range) and never learns the password; `off` for nowhere. Where it cannot be asked a password passes, and the log tells.',
+    fallback: 'off',
+    parse: breachedPasswords
   }),
   AUTH_PASSWORD_PEPPER: define({
     help: 'A secret that passwords go through before they are hashed, kept apart from the database; 32 random bytes in base64, the same on every replica. Losing it loses every password.',

@@ -31,6 +31,8 @@ export interface Tools {
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
   readonly passwords: PasswordHasher
+  /** Whether a password leaked somewhere; false where nobody can be asked. */
+  readonly isBreached: (password: string) => Promise<boolean>
   readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => Promise<SignedAccessToken>
   readonly formatRefreshToken: (content: RefreshTokenContent) => string
   readonly readRefreshToken: (text: string) => RefreshTokenContent | null

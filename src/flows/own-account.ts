@@ -1,5 +1,4 @@
 import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
-import { judgePassword } from '../domain/password-policy.js'
 import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
@@ -9,7 +8,7 @@ import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
 import { guess } from './guessing.js'
-import { orRefuseName } from './register.js'
+import { judgeNewPassword, orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
 export async function readProfile(tools: Tools, accountId: string): Promise<accounts.Account> {
@@ -60,7 +59,7 @@ export async function changePassword(
   newPassword: string
 ): Promise<void> {
   const account = await confirmPassword(tools, who.accountId, currentPassword)
-  const errors = judgePassword(newPassword, account, tools.settings.passwordPolicy, '/new_password')
+  const errors = await judgeNewPassword(tools, newPassword, account, '/new_password')
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const to = await tools.passwords.hash(newPassword)
   const now = tools.clock()

@@ -82,6 +82,7 @@ export const flows = fp<FlowsOptions>(
       entropy: randomBytes,
       rotate: makeRotator(app.db),
       passwords: app.passwords,
+      isBreached: app.isBreached,
       signAccessToken: app.accessTokens.sign,
       formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
@@ -134,5 +135,9 @@ export const flows = fp<FlowsOptions>(
     }
     app.decorate('flows', bound as unknown as Flows)
   },
-  { name: 'flows', dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'access-tokens'], fastify: '5.x' }
+  {
+    name: 'flows',
+    dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'breached-passwords', 'access-tokens'],
+    fastify: '5.x'
+  }
 )
