@@ -61,6 +61,8 @@ export type Flows = Bound<typeof register> &
 declare module 'fastify' {
   interface FastifyInstance {
     readonly flows: Flows
+    /** Calls back with the name of everything that happened, as the log tells it. */
+    onEvent(listener: (event: string) => void): void
   }
 }
 
@@ -76,6 +78,8 @@ export const flows = fp<FlowsOptions>(
     const [cookieKey] = vault.sessionCookieKeys
     const [deviceKey] = vault.deviceCookieKeys
     const decoyOf = makeDecoys()
+    const listeners: Array<(event: string) => void> = []
+    app.decorate('onEvent', (listener: (event: string) => void) => void listeners.push(listener))
     const tools: Tools = {
       db: app.db,
       clock,
@@ -103,7 +107,10 @@ export const flows = fp<FlowsOptions>(
         return verdict.ok ? verdict.claims : undefined
       },
       seal: vault.seal,
-      log: (event, fields) => app.log.info({ event, ...fields }, event),
+      log(event, fields) {
+        app.log.info({ event, ...fields }, event)
+        for (const listener of listeners) listener(event)
+      },
       settings
     }
     const bound: Record<string, unknown> = {}

@@ -10,6 +10,8 @@ import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
 declare module 'fastify' {
   interface FastifyInstance {
     readonly passwords: PasswordHasher
+    /** How many passwords wait to be hashed or checked. */
+    waitingPasswords(): number
   }
 }
 
@@ -99,6 +101,7 @@ export const passwords = fp<PasswordsOptions>(
       await hashOfNobody()
     })
 
+    app.decorate('waitingPasswords', () => queue.waiting + (legacyQueue?.waiting ?? 0))
     app.decorate('passwords', {
       hash,
       verify,

@@ -19,6 +19,8 @@ export interface RateLimits {
   readonly logout: Limit
   /** Clients that failed to prove themselves: asked before they try, and counted when they failed. */
   readonly clients: { readonly assert: Limit; readonly failed: Limit }
+  /** Calls back with the limit's name whenever a request was one too many. */
+  onExceeded(listener: (policy: string) => void): void
   /** Tells the other replicas at once what was counted here. */
   share(): Promise<void>
 }
@@ -86,6 +88,8 @@ export const rateLimits = fp<RateLimitsOptions>(
       done(null, payload)
     })
 
+    const listeners: Array<(policy: string) => void> = []
+
     function limiter(policy: string, rate: Rate | null, counting: 'each' | 'failures' = 'each'): Limit[] {
       if (rate === null) return [async () => {}, async () => {}]
       const count = app.createRateLimit({ max: rate.max, timeWindow: rate.window, policy } as object)
@@ -98,6 +102,7 @@ export const rateLimits = fp<RateLimitsOptions>(
           // Who may fail so often may not try once more.
           const isOver = counting === 'failures' ? outcome.remaining === 0 && !increment : outcome.isExceeded
           if (!isOver) return
+          for (const listener of listeners) listener(policy)
           const because = `${policy}: more than ${rate.max} in ${rate.window / 1000} s`
           throw new Refusal('rate_limited', { because, retryAfter: Math.max(1, outcome.ttlInSeconds) })
         }
@@ -113,7 +118,15 @@ export const rateLimits = fp<RateLimitsOptions>(
     ].map(([each]) => each!) as [Limit, Limit, Limit, Limit]
     const [failed, assert] = limiter('client-failures', options.clientFailures, 'failures') as [Limit, Limit]
     const share = () => windows.tell()
-    app.decorate('rateLimits', { signIn, register, refresh, logout, clients: { assert, failed }, share })
+    app.decorate('rateLimits', {
+      signIn,
+      register,
+      refresh,
+      logout,
+      clients: { assert, failed },
+      onExceeded: (listener) => void listeners.push(listener),
+      share
+    } satisfies RateLimits)
 
     app.addHook('onClose', async () => {
       // What a replica counted before a restart counts after it.
