@@ -12,18 +12,28 @@ export function deviceCookie(tools: Tools, accountId: string, had: string | unde
   return tools.formatDeviceCookie({ accountId, deviceId: uuidFromBytes(tools.entropy(16)) })
 }
 
-/** Who is guessed at, and by whom as far as that makes a difference. */
-export function guessedAt(
+/** Who signs in, by a name and the cookie of a device, with what was guessed for them. */
+export async function findSigningIn(
   tools: Tools,
-  account: { readonly id: string } | undefined,
-  name: string,
+  name: { readonly usernameKey: string } | { readonly emailKey: string },
   device: string | undefined
-): string {
-  if (account === undefined) return guesses.whoOf.name(tools.digestName(name))
+): Promise<accounts.SigningIn> {
   const known = device === undefined ? null : tools.readDeviceCookie(device)
-  return known?.accountId === account.id
-    ? guesses.whoOf.device(account.id, known.deviceId)
-    : guesses.whoOf.account(account.id)
+  const { accountId, deviceId } = known ?? {}
+  const isKnown = accountId !== undefined && deviceId !== undefined
+  return await accounts.findSigningIn(tools.db, name, {
+    device: isKnown ? { accountId, who: guesses.whoOf.device(accountId, deviceId) } : null,
+    nobody: guesses.whoOf.name(tools.digestName('usernameKey' in name ? name.usernameKey : name.emailKey))
+  })
+}
+
+/** What somebody who is signed in already has guessed of the password. */
+export async function guessesInSession(
+  tools: Tools,
+  accountId: string
+): Promise<Pick<accounts.SigningIn, 'who' | 'guesses'>> {
+  const who = guesses.whoOf.session(accountId)
+  return { who, guesses: await guesses.find(tools.db, who) }
 }
 
 /**
@@ -31,18 +41,22 @@ export function guessedAt(
  * `sign_in_locked` before it is asked, with the same words for a name that nobody has; false for a password that was wrong, or
  * that came at once with so many wrong ones that it does not count.
  */
-export async function guess(tools: Tools, who: string, verify: () => Promise<boolean>): Promise<boolean> {
+export async function guess(
+  tools: Tools,
+  { who, guesses: held }: Pick<accounts.SigningIn, 'who' | 'guesses'>,
+  verify: () => Promise<boolean>
+): Promise<boolean> {
   const { db, settings } = tools
-  const verdict = judgeGuess(await guesses.find(db, who), settings.guessing, tools.clock())
+  const verdict = judgeGuess(held, settings.guessing, tools.clock())
   if (verdict.kind === 'locked') throw new Refusal('sign_in_locked', { because: `${settings.guessing.max} failures` })
   if (verdict.kind === 'wait') {
     throw new Refusal('sign_in_delayed', { because: 'failures', retryAfter: Math.ceil(verdict.left / 1000) })
   }
   if (await verify()) return await guesses.clear(db, who, tools.clock())
-  const held = await guesses.record(db, who, settings.guessing, tools.clock())
-  if (held !== undefined && waitAfter(held.failures, settings.guessing) > 0) {
+  const counted = await guesses.record(db, who, settings.guessing, tools.clock())
+  if (counted !== undefined && waitAfter(counted.failures, settings.guessing) > 0) {
     const [account] = who.startsWith('name:') ? [undefined] : who.split('/')
-    tools.log('login.delayed', { account, failures: held.failures })
+    tools.log('login.delayed', { account, failures: counted.failures })
   }
   return false
 }

@@ -7,7 +7,7 @@ import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as sessions from '../storage/sessions.js'
 import { type Client, ending, type Tools } from './flow.js'
-import { guess, guessedAt } from './guessing.js'
+import { findSigningIn, guess } from './guessing.js'
 import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
@@ -120,9 +120,9 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
     throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
   }
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
-  const account = await accounts.findByName(tools.db, name)
-  const who = guessedAt(tools, account, 'usernameKey' in name ? name.usernameKey : name.emailKey, credentials.device)
-  const right = await guess(tools, who, async () =>
+  const signingIn = await findSigningIn(tools, name, credentials.device)
+  const { account } = signingIn
+  const right = await guess(tools, signingIn, async () =>
     account?.passwordHash == null
       ? await tools.passwords.verifyNothing(credentials.password)
       : await tools.passwords.verify(account.passwordHash, credentials.password)

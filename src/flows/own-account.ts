@@ -3,11 +3,10 @@ import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
-import { whoOf } from '../storage/guesses.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
-import { guess } from './guessing.js'
+import { guess, guessesInSession } from './guessing.js'
 import { judgeNewPassword, orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
@@ -112,7 +111,9 @@ async function confirmPassword(
     password !== undefined &&
     passwordHash !== null &&
     account.disabledAt === null &&
-    (await guess(tools, whoOf.session(account.id), () => tools.passwords.verify(passwordHash, password)))
+    (await guess(tools, await guessesInSession(tools, account.id), () =>
+      tools.passwords.verify(passwordHash, password)
+    ))
   if (!right) throw new Refusal('password_incorrect')
   return account
 }

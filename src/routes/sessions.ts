@@ -16,11 +16,12 @@ type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   const { flows, refreshCookie, sessionCookie, deviceCookie } = app
 
-  function answer(reply: FastifyReply, issued: IssuedTokens, withSessionCookie = false) {
+  function answer(reply: FastifyReply, issued: IssuedTokens, { session = false, device = '' } = {}) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
-    if (withSessionCookie) {
+    if (session) {
       sessionCookie.set(reply, flows.formatSessionCookie(issued.sessionId), issued.authorizationExpiresIn)
     }
+    if (device !== '') deviceCookie.set(reply, device, deviceLife)
     return reply.header('cache-control', 'no-store').send(toTokens(issued))
   }
 
@@ -69,8 +70,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
       const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
       if (isLeftOver) sessionCookie.clear(reply)
-      if (transport === 'cookie') deviceCookie.set(reply, flows.deviceCookie(issued.account.id, device), deviceLife)
-      return answer(reply, issued, session)
+      const known = transport === 'cookie' ? flows.deviceCookie(issued.account.id, device) : ''
+      return answer(reply, issued, { session, device: known })
     }
   )
 

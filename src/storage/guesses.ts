@@ -2,9 +2,8 @@ import { sql } from 'kysely'
 import { firstWait, type Guesses, type GuessRules, longestWait } from '../domain/guessing.js'
 import type { Db, Trx } from './tables.js'
 
-/** Whose failures are counted. */
+/** Whose failures are counted, where it is not an account itself, by its id. */
 export const whoOf = {
-  account: (accountId: string) => accountId,
   device: (accountId: string, deviceId: string) => `${accountId}/${deviceId}`,
   /** Somebody signed in who guesses the password again. */
   session: (accountId: string) => `${accountId}/confirm`,
