@@ -59,8 +59,9 @@ export const forwardAuth = fp<ForwardAuthOptions>(
     scope.addHook('onRequest', async (request, reply) => {
       reply.headers(identityHeaders(nobody)).header('cache-control', 'no-store')
       scope.noteForwarded(request, request.routeOptions.config.proxy!)
-      // A proxy may hand on the client's own query, which asks for nothing here.
+      // A proxy may hand on the client's own query, which asks for nothing here, and the type of a body that it kept.
       request.query = {}
+      delete request.headers['content-type']
     })
 
     scope.addHook('preSerialization', async (request, reply, payload) => {
