@@ -8,7 +8,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Notes the request that a proxy asks about. Throws `permission_denied` where whoever sent this one is none of the
-     * proxies that are trusted: what anybody else says of a request counts for nothing.
+     * proxies that are trusted, or does not say what it is about: what anybody else says of a request counts for nothing.
      */
     noteForwarded(request: FastifyRequest, dialect: ProxyDialect): void
   }
@@ -42,7 +42,13 @@ export const forwarded = fp<ForwardedOptions>(
         throw new Refusal('permission_denied', { because: `the proxy ${peer} is not in AUTH_TRUSTED_PROXIES` })
       }
       const { method, url: path, headers } = request
-      request.forwarded = readForwarded(dialect, { method, path, headers })
+      const about = readForwarded(dialect, { method, path, headers })
+      // One that leaves it out is set up for another path here, whose end may then be the client's.
+      if (about.method === '' || about.url === null) {
+        const because = `the proxy does not say the method and the address (${dialect}): see docs/proxies.md`
+        throw new Refusal('permission_denied', { because })
+      }
+      request.forwarded = about
     })
   },
   { name: 'forwarded', fastify: '5.x' }

@@ -24,6 +24,8 @@ export interface Verifier {
   readonly algorithms: readonly Jose[]
   /** Whether it refuses tokens of another type: by itself, because it was told to, or not. */
   readonly types: 'always' | 'by setting' | 'in our program' | 'no'
+  /** What has to be known of it. */
+  readonly note?: string
   /** What it accepts though nobody should, by the title of a specimen, with why that is known. */
   readonly peculiarities?: Readonly<Record<string, string>>
   readonly program: (installed: string) => Program
@@ -102,7 +104,11 @@ export const verifiers: readonly Verifier[] = [
   ofNpm('jsonwebtoken', ['jsonwebtoken@9.0.3', 'jwks-rsa@4.1.0'], { algorithms: withoutEdDsa, types: 'no' }),
   ofNpm('passport-jwt', ['passport-jwt@4.0.1', 'jwks-rsa@4.1.0'], { algorithms: withoutEdDsa, types: 'no' }),
   ofNpm('express-jwt', ['express-jwt@8.5.1', 'jwks-rsa@4.1.0'], { algorithms: withoutEdDsa, types: 'no' }),
-  ofNpm('hono', ['hono@4.13.19'], { algorithms: every, types: 'no' }),
+  ofNpm('hono', ['hono@4.13.19'], {
+    algorithms: [],
+    types: 'no',
+    note: 'It takes no `typ` but `JWT`, and so no access token of RFC 9068. Use jose in its place, as a middleware.'
+  }),
   inPython('PyJWT 2.6', 'with_pyjwt.py', ['jwt', 'cryptography'], { algorithms: every, types: 'in our program' }),
   inPython('jwcrypto 1.1', 'with_jwcrypto.py', ['jwcrypto', 'cryptography'], {
     algorithms: every,

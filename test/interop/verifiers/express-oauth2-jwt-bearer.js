@@ -6,7 +6,9 @@ const middleware = auth({ issuerBaseURL: issuer, audience, strict: process.env.S
 await answer(
   (token) =>
     new Promise((resolve, reject) => {
-      const request = { headers: { authorization: `Bearer ${token}` }, query: {}, method: 'GET', is: () => false }
+      const headers = { host: 'api.test', authorization: `Bearer ${token}` }
+      const get = (name) => headers[name.toLowerCase()]
+      const request = { headers, get, query: {}, method: 'GET', protocol: 'https', originalUrl: '/', is: () => false }
       middleware(request, {}, (error) => (error ? reject(error) : resolve(request.auth.payload)))
     })
 )
