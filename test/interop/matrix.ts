@@ -204,12 +204,11 @@ const typesOf = ({ verifier, types }: Row) =>
 
 function table(): string {
   const lines = rows.map((row) => {
-    const { verifier, skipped } = row
+    const { verifier } = row
     const name = [
       verifier.packages?.join(' + ') ?? verifier.name,
       verifier.name.endsWith('(strict)') ? ' `strict`' : ''
     ].join('')
-    if (skipped) return `| ${name} | not run | | | | | | | | | |`
     const signed = (['ES256', 'EdDSA', 'RS256', 'PS256'] as const).map((alg) => mark(row.algorithms.has(alg)))
     const { fetches, planned, sudden, warm, back } = row
     const seen =
@@ -238,7 +237,11 @@ function peculiarities(): string {
   return known.length === 0 ? 'None of them accepted any.' : known.join('\n')
 }
 
-t.test('the table', { skip: only !== '' && 'INTEROP_ONLY is set' }, async (t) => {
+const absent = rows.flatMap(({ skipped }) => skipped ?? [])
+const incomplete =
+  only !== '' ? 'INTEROP_ONLY is set' : absent.length > 0 && `docs/interop.md stays as it was: ${absent.join('; ')}`
+
+t.test('the table', { skip: incomplete }, async (t) => {
   const bad = [...new Set((await specimensOnce(t)).bad.map(({ title }) => title))]
   writeFileSync(
     new URL('../../docs/interop.md', import.meta.url),
