@@ -10,6 +10,7 @@ import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { type BreachedPasswordsOptions, breachedPasswords } from './plugins/breached-passwords.js'
 import { type BroomOptions, broom } from './plugins/broom.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
@@ -74,6 +75,7 @@ export interface AppOptions {
   /** Master keys that open and authenticate, beside the present one that seals and signs. */
   readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
+  readonly breachedPasswords: BreachedPasswordsOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
@@ -85,7 +87,7 @@ export interface AppOptions {
     readonly rotate: boolean
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
-  readonly rateLimits: RateLimitsOptions
+  readonly rateLimits: Omit<RateLimitsOptions, 'clock'>
   readonly forwardAuth: Omit<ForwardAuthOptions, 'issuer' | 'clock'>
   readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
@@ -166,7 +168,6 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
   await app.register(cookies, { secure, allowedOrigins })
-  await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
   await app.register(followClock, { clock: options.clock })
@@ -175,6 +176,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(revocations, { ...options.revocations, clock })
   await app.register(forwarded, { trustedProxies: options.trustedProxies })
   await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(rateLimits, { ...options.rateLimits, clock })
   await app.register(sealedValuesPlugin)
   await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
   const { providers, providerTimeout, ...signing } = options.signing
@@ -200,6 +202,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   })
   await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
   await app.register(passwords, options.passwords)
+  await app.register(breachedPasswords, options.breachedPasswords)
   await app.register(accessTokens, {
     issuer: options.issuer,
     audience: options.audience,

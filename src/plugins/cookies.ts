@@ -22,6 +22,8 @@ declare module 'fastify' {
     readonly refreshCookie: ServiceCookie
     /** Speaks for a session on pages; also sent when another site links here. */
     readonly sessionCookie: ServiceCookie
+    /** Tells that somebody has signed in here before; opens nothing. */
+    readonly deviceCookie: ServiceCookie
     /** Throws `csrf_failed` where a request with a cookie may come from another site (RFC 10017 §6.1.3.3). */
     assertSameSite(request: WithCookies): void
     /** The same for the request that a proxy asks about. */
@@ -86,6 +88,14 @@ export const cookies = fp<CookiesOptions>(
       serviceCookie(
         secure ? '__Host-Http-session' : 'keyturn-session',
         { ...attributes, sameSite: 'lax' },
+        'request_malformed'
+      )
+    )
+    app.decorate(
+      'deviceCookie',
+      serviceCookie(
+        secure ? '__Host-Http-device' : 'keyturn-device',
+        { ...attributes, sameSite: 'strict' },
         'request_malformed'
       )
     )
