@@ -21,6 +21,8 @@ import { type DpopOptions, dpop } from './plugins/dpop.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delivery.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
+import { type ForwardAuthOptions, forwardAuth } from './plugins/forward-auth.js'
+import { forwarded } from './plugins/forwarded.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
 import type { KeyProvider } from './plugins/key-providers.js'
@@ -46,6 +48,7 @@ import { clientRoutes } from './routes/clients.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
 import { drfUserRoutes } from './routes/drf/users.js'
+import { forwardAuthRoutes } from './routes/forward-auth.js'
 import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
 import { oauthRoutes } from './routes/oauth.js'
@@ -85,6 +88,7 @@ export interface AppOptions {
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
   readonly rateLimits: Omit<RateLimitsOptions, 'clock'>
+  readonly forwardAuth: Omit<ForwardAuthOptions, 'issuer' | 'clock'>
   readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
@@ -170,6 +174,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   const { clock } = app
   await app.register(notifications, { databaseUrl: options.database.url })
   await app.register(revocations, { ...options.revocations, clock })
+  await app.register(forwarded, { trustedProxies: options.trustedProxies })
   await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
   await app.register(rateLimits, { ...options.rateLimits, clock })
   await app.register(sealedValuesPlugin)
@@ -253,6 +258,15 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(clientRoutes)
     },
     { prefix: '/v1/admin' }
+  )
+
+  await app.register(
+    async function proxies(scope) {
+      await scope.register(forwardAuth, { ...options.forwardAuth, issuer: options.issuer, clock })
+      await scope.register(guard, everybody)
+      await scope.register(forwardAuthRoutes)
+    },
+    { prefix: '/v1' }
   )
 
   await app.register(

@@ -76,6 +76,12 @@ function productionFaults(settings: Settings): string[] {
   for (const origin of settings.AUTH_ALLOWED_ORIGINS) {
     if (!origin.startsWith('https:')) faults.push(`AUTH_ALLOWED_ORIGINS has ${origin}, which is not https.`)
   }
+  for (const origin of settings.AUTH_LOGIN_RETURN_ORIGINS) {
+    if (!origin.startsWith('https:')) faults.push(`AUTH_LOGIN_RETURN_ORIGINS has ${origin}, which is not https.`)
+  }
+  if (settings.AUTH_LOGIN_URL?.startsWith('http:')) {
+    faults.push('AUTH_LOGIN_URL is not https. Passwords are typed there; set it to the https address.')
+  }
   return faults
 }
 
@@ -106,6 +112,15 @@ export function readConfig(environment: Environment, version: string): Config {
     (settings.AUTH_BOOTSTRAP_ADMIN_PASSWORD === undefined)
   ) {
     faults.push('Set AUTH_BOOTSTRAP_ADMIN_USERNAME and AUTH_BOOTSTRAP_ADMIN_PASSWORD together, or neither.')
+  }
+  const shared = settings.AUTH_FORWARD_AUTH_AUDIENCE.find((name) => settings.AUTH_AUDIENCE.includes(name))
+  if (shared !== undefined) {
+    faults.push(
+      `AUTH_FORWARD_AUTH_AUDIENCE and AUTH_AUDIENCE both have ${shared}. Name upstreams otherwise, so that no token of one kind is taken for the other.`
+    )
+  }
+  if (settings.AUTH_LOGIN_RETURN_ORIGINS.length > 0 && settings.AUTH_LOGIN_URL === undefined) {
+    faults.push('AUTH_LOGIN_RETURN_ORIGINS is set and AUTH_LOGIN_URL is not. Set where people sign in, or neither.')
   }
   const current = settings.AUTH_MASTER_KEY
   if (current !== undefined && settings.AUTH_MASTER_KEY_PREVIOUS?.some((key) => key.equals(current))) {
@@ -200,6 +215,15 @@ export function readConfig(environment: Environment, version: string): Config {
             }
           : { signIn: null, register: null, refresh: null, logout: null, clientFailures: null }),
         store: settings.AUTH_RATE_LIMIT_STORE
+      },
+      forwardAuth: {
+        audiences: settings.AUTH_FORWARD_AUTH_AUDIENCE,
+        tokenLifetime: settings.AUTH_FORWARD_AUTH_TOKEN_TTL,
+        email: settings.AUTH_FORWARD_AUTH_EMAIL,
+        login:
+          settings.AUTH_LOGIN_URL === undefined
+            ? null
+            : { url: settings.AUTH_LOGIN_URL, returnOrigins: new Set(settings.AUTH_LOGIN_RETURN_ORIGINS) }
       },
       revocations: {
         pollInterval: 1_000,

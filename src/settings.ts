@@ -104,6 +104,13 @@ function issuer(text: string): string {
   return text
 }
 
+function pageUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) must('an http or https URL')
+  if (url!.hash !== '' || url!.username !== '' || url!.password !== '') must('a URL without fragment and user')
+  return text
+}
+
 function network(text: string): string {
   const [address = '', prefix] = text.split('/')
   const family = isIP(address)
@@ -194,7 +201,7 @@ export const definitions = {
     parse: list(origin)
   }),
   AUTH_TRUSTED_PROXIES: define({
-    help: 'Comma-separated addresses and networks of proxies whose X-Forwarded-For counts. Without it no such header counts.',
+    help: 'Comma-separated addresses and networks of proxies whose X-Forwarded-For counts, and whose questions /v1/forward-auth answers. Without it no such header counts.',
     fallback: '',
     example: '10.0.0.0/8',
     parse: list(network)
@@ -352,6 +359,33 @@ export const definitions = {
     fallback: 'false',
     parse: flag
   }),
+  AUTH_FORWARD_AUTH_AUDIENCE: define({
+    help: 'Comma-separated `aud` of the short-lived JWT that /v1/forward-auth gives a proxy’s upstream in X-Auth-Token: the first one, or the one that the proxy’s configuration names (docs/proxies.md). Without it there is no such token.',
+    fallback: '',
+    example: 'orders',
+    parse: list(text)
+  }),
+  AUTH_FORWARD_AUTH_TOKEN_TTL: define({
+    help: 'Life of that token.',
+    fallback: '60s',
+    parse: duration('5s', '10m')
+  }),
+  AUTH_FORWARD_AUTH_EMAIL: define({
+    help: 'Whether /v1/forward-auth tells a proxy’s upstream the account’s email, where it is verified: one read of the database per request.',
+    fallback: 'false',
+    parse: flag
+  }),
+  AUTH_LOGIN_URL: define({
+    help: 'Page of yours where people sign in: /v1/forward-auth sends browsers there that ask for a page. Without it they get a 401.',
+    example: 'https://app.example.com/login',
+    parse: pageUrl
+  }),
+  AUTH_LOGIN_RETURN_ORIGINS: define({
+    help: 'Comma-separated origins to which that page may lead back: of others it is told no `returnTo`.',
+    fallback: '',
+    example: 'https://app.example.com',
+    parse: list(origin)
+  }),
   AUTH_SIGN_UP: define({
     help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody but new administrators (`closed`).',
     fallback: 'open',
@@ -450,6 +484,7 @@ type Optional =
   | 'AUTH_PASSWORD_PEPPER'
   | 'AUTH_PASSWORD_PEPPER_PREVIOUS'
   | 'AUTH_ISSUER'
+  | 'AUTH_LOGIN_URL'
   | 'AUTH_HASH_CONCURRENCY'
   | 'AUTH_METRICS_PORT'
   | 'AUTH_MIGRATE_ON_START'

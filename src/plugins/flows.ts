@@ -11,6 +11,7 @@ import * as clients from '../flows/clients.js'
 import * as drf from '../flows/drf.js'
 import * as eventReceivers from '../flows/event-receivers.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as forwardAuth from '../flows/forward-auth.js'
 import * as guessing from '../flows/guessing.js'
 import * as importSamples from '../flows/import-samples.js'
 import * as importUsers from '../flows/import-users.js'
@@ -48,6 +49,7 @@ export type Flows = Bound<typeof register> &
   Bound<typeof roles> &
   Bound<typeof apiTokens> &
   Bound<typeof authenticate> &
+  Bound<typeof forwardAuth> &
   Bound<typeof introspect> &
   Bound<typeof clientAuthentication> &
   Bound<typeof clients> &
@@ -126,6 +128,7 @@ export const flows = fp<FlowsOptions>(
       roles,
       apiTokens,
       authenticate,
+      forwardAuth,
       introspect,
       clientAuthentication,
       clients,

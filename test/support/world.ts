@@ -67,6 +67,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     dpop: { nonce: 'off' },
     drf: { authenticators: ['bearer', 'token'], rotate: false, knox: { lifetime: 10 * 60 * minute, limit: 100 } },
     rateLimits: { signIn: null, register: null, refresh: null, logout: null, clientFailures: null, store: 'postgres' },
+    forwardAuth: { audiences: [], tokenLifetime: 60_000, email: false, login: null },
     revocations: { pollInterval: 60_000, maxStaleness: 600_000, whenStale: 'deny' },
     broom: { interval: null, batch: 100, kept: day },
     metrics: { host: '127.0.0.1', port: null },
