@@ -21,12 +21,14 @@ const counted = async (w: World) =>
 const three = { max: 3, window: 60_000 }
 const from = (address: string) => ({ ...fromOwnPage, 'x-forwarded-for': address })
 type App = World['app']
+let people = 0
+/** Of somebody else each time: wrong passwords for one name are counted elsewhere. */
 const login = (app: App, address = '203.0.113.1') =>
   app.inject({
     method: 'POST',
     url: '/v1/login',
     headers: from(address),
-    payload: { username: 'nobody', password: goodPassword }
+    payload: { username: `nobody-${people++}`, password: goodPassword }
   })
 
 /** What is said of one limit. */
