@@ -117,7 +117,7 @@ export class KeySet {
 
   async #findUnknown(kid: string): Promise<VerificationKey | undefined> {
     if (this.#settings.jwks !== undefined) {
-      await this.#fetch()
+      await this.#fetch().catch((error) => this.#unavailable(error))
       return this.#keys.get(kid)
     }
     const isCurrent = this.#since(this.#fetchedAt) < this.#settings.keys.maxAge
