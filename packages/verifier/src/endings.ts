@@ -47,7 +47,8 @@ export class Endings {
       const arm = () => {
         const left = (held.exp + leeway) * 1000 - now()
         if (left <= 0) return end('expired')
-        timer = quietly(setTimeout(arm, Math.min(left, longestTimer)))
+        // Whoever waits keeps the process alive until then.
+        timer = setTimeout(arm, Math.min(left, longestTimer))
       }
       const stop = this.#source.onChange(look)
       const { lookAgainAfter } = this.#source

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Requirement } from '../../../src/domain/requirement.js'
 import { AuthError } from './auth-error.js'
 import { admitRequest, checkOrigin, nobodyThere, somebody } from './http.js'
@@ -33,12 +33,19 @@ const plugin: FastifyPluginAsync<FastifyGuardOptions> = async (app, options) => 
   const admission = { verifier, origin: checkOrigin(options.origin) }
   if (!app.hasRequestDecorator('authOrNull')) decorate(app)
 
-  const guard: preParsingHookHandler = async (request, reply) => {
+  /*
+   * By the place of the route, not by its address or its turn: every route of this scope and of those in it, whether it
+   * was registered before this plugin or after. It comes after all onRequest hooks, so that what counts requests counts
+   * those that are refused too, and before the body is read.
+   */
+  app.addHook('preParsing', async (request, reply) => {
     const need = request.routeOptions.config.auth ?? requirement
     // What one person is told is for nobody's cache.
     reply.header('cache-control', 'no-store')
     const { raw, method, query, params } = request
     try {
+      // Behind a guard around this one it is known who it is, and the proof counts once.
+      if (request.authOrNull !== null) return await verifier.admit(request.authOrNull, need, { method, params })
       request.authOrNull = await admitRequest(admission, need, {
         rawHeaders: raw.rawHeaders,
         method,
@@ -49,19 +56,8 @@ const plugin: FastifyPluginAsync<FastifyGuardOptions> = async (app, options) => 
     } catch (error) {
       if (onRefusal === 'throw' || !(error instanceof AuthError)) throw error
       request.log.info({ code: error.code, because: error.internal.because }, 'refused')
-      return send(reply, error)
+      return send(reply, error) as never
     }
-  }
-
-  /*
-   * By the place of the route, not by its address: everything that is registered in this scope after the plugin is
-   * guarded. After all onRequest hooks, so that what counts requests counts those that are refused too, and before the
-   * body is read.
-   */
-  app.addHook('onRoute', (route) => {
-    const own = [route.preParsing ?? []].flat() as preParsingHookHandler[]
-    // A HEAD route is made of its GET route, hooks and all.
-    if (!own.includes(guard)) route.preParsing = [guard, ...own]
   })
 }
 
@@ -80,7 +76,7 @@ function decorate(app: FastifyInstance): void {
   } as never)
 }
 
-/** Guards every route of the scope it is registered in, from there on. */
+/** Guards every route of the scope that it is registered in. Of several guards around a route all must let it in. */
 export const guard: FastifyPluginAsync<FastifyGuardOptions> = Object.assign(plugin, {
   // As fastify-plugin does it: the scope is the one around.
   [Symbol.for('skip-override')]: true,
