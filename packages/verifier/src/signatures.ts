@@ -27,7 +27,7 @@ export async function verifierOf(jwk: PublicJwk, algorithm: KeyAlgorithm): Promi
 }
 
 /** The way of every platform. */
-export async function withWebCrypto(jwk: PublicJwk, algorithm: KeyAlgorithm): Promise<VerifySignature> {
+async function withWebCrypto(jwk: PublicJwk, algorithm: KeyAlgorithm): Promise<VerifySignature> {
   const key = await importJWK({ ...jwk }, algorithm)
   return async (token) => {
     try {
