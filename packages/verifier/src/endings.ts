@@ -1,4 +1,4 @@
-import type { HeldToken } from './held-tokens.js'
+import type { HeldToken } from './principal.js'
 import { quietly, type RevocationSource } from './revocation/source.js'
 import type { Settings } from './settings.js'
 

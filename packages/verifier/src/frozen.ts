@@ -22,8 +22,10 @@ class FrozenSet<T> extends Set<T> {
   }
 }
 
-export function frozenSet<T>(values: Iterable<T>): ReadonlySet<T> {
-  return Object.freeze(new FrozenSet(values))
+const nothing = Object.freeze(new FrozenSet<never>([]))
+
+export function frozenSet<T>(values: ReadonlySet<T>): ReadonlySet<T> {
+  return values.size === 0 ? nothing : Object.freeze(new FrozenSet(values))
 }
 
 /** Freezes plain objects and lists all the way down. */

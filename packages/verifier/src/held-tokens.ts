@@ -1,15 +1,4 @@
-import type { VerifiedPrincipal } from './principal.js'
-
-/** A token that was verified, and what has to hold at each of its uses. */
-export interface HeldToken<C extends object = object> {
-  readonly token: string
-  readonly principal: VerifiedPrincipal<C>
-  /** Seconds, as the token says them. */
-  readonly exp: number
-  readonly notBefore: number
-  /** When the service last said that it is alive, in milliseconds; kept by introspection. */
-  confirmedAt?: number
-}
+import type { HeldToken } from './principal.js'
 
 /**
  * Tokens whose signature and claims were found good, so that the next request with one is not verified anew. The whole

@@ -1,9 +1,9 @@
 import { type ClaimsReason, judgeClaims } from '../../../src/domain/access-token.js'
 import { textOfBase64url } from '../../../src/domain/base64url.js'
 import { type GateReason, passGate } from '../../../src/domain/token-gate.js'
-import { type HeldToken, HeldTokens } from './held-tokens.js'
+import { HeldTokens } from './held-tokens.js'
 import type { KeySet, VerificationKey } from './key-set.js'
-import { verifiedPrincipal } from './principal.js'
+import { type HeldToken, hold } from './principal.js'
 import type { Settings } from './settings.js'
 
 export type TokenReason =
@@ -89,13 +89,7 @@ export class Tokens<C extends object> {
     } catch (error) {
       return refuse('claims_refused', error)
     }
-    const { nbf = 0 } = claims as { nbf?: number }
-    const held: HeldToken<C> = {
-      token,
-      principal: verifiedPrincipal(claims, more, signed.key.kid),
-      exp: claims.exp,
-      notBefore: Math.max(claims.iat, nbf)
-    }
+    const held = hold(token, claims, more, signed.key.kid)
     // A key that went while the signature was looked at has taken what it signed along.
     if (this.#keys.has(signed.key)) this.held.add(held)
     return { ok: true, held }

@@ -8,12 +8,11 @@ import {
 import { AuthError, type AuthErrorCode, type AuthErrorDetails, type Scheme } from './auth-error.js'
 import { Discovery } from './discovery.js'
 import { Endings } from './endings.js'
-import type { HeldToken } from './held-tokens.js'
 import { KeySet, KeysUnavailable } from './key-set.js'
 import type { VerifierOptions } from './options.js'
 import { Outgoing } from './outgoing.js'
 import { type RequestHeaders, readPresented } from './presented.js'
-import type { VerifiedPrincipal } from './principal.js'
+import { type HeldToken, heldOf, type VerifiedPrincipal } from './principal.js'
 import { type ProofRequest, Proofs } from './proofs.js'
 import { Feed } from './revocation/feed.js'
 import { Introspection } from './revocation/introspection.js'
@@ -94,7 +93,6 @@ class OfflineVerifier<C extends object> implements Verifier<C> {
   readonly #introspection: Introspection
   readonly #source: RevocationSource
   readonly #endings: Endings
-  readonly #heldOf = new WeakMap<object, HeldToken<C>>()
 
   constructor(settings: Settings<C>) {
     this.issuer = settings.issuer
@@ -220,7 +218,6 @@ class OfflineVerifier<C extends object> implements Verifier<C> {
     const judged = this.#source.judge(held)
     const life = typeof judged === 'string' ? judged : await judged
     if (life !== 'alive') throw this.#over(life, scheme)
-    if (recalled === undefined) this.#heldOf.set(held.principal, held)
     metrics('token', 1, { outcome: recalled === undefined ? 'verified' : 'remembered' })
     return held
   }
@@ -326,8 +323,8 @@ class OfflineVerifier<C extends object> implements Verifier<C> {
   }
 
   #held(principal: VerifiedPrincipal<C>): HeldToken<C> {
-    const held = this.#heldOf.get(principal)
-    if (held === undefined) throw new TypeError('verifier: this principal is not one that the verifier has returned')
+    const held = heldOf(principal)
+    if (held === undefined) throw new TypeError('verifier: this is not a principal that a verifier has returned')
     return held
   }
 

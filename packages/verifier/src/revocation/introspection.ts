@@ -1,6 +1,6 @@
 import type { Discovery } from '../discovery.js'
-import type { HeldToken } from '../held-tokens.js'
 import { type Outgoing, OutgoingError, objectOf } from '../outgoing.js'
+import type { HeldToken } from '../principal.js'
 import type { Settings } from '../settings.js'
 import type { Life, RevocationHealth, RevocationSource } from './source.js'
 

@@ -1,4 +1,4 @@
-import type { HeldToken } from '../held-tokens.js'
+import type { HeldToken } from '../principal.js'
 
 /** `unknown`: it could not be found out, and the options say that it must be. */
 export type Life = 'alive' | 'revoked' | 'unknown'
