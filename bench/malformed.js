@@ -42,7 +42,7 @@ async function run() {
     DATABASE_URL: url,
     AUTH_DATA_DIR: folder,
     AUTH_AUTHENTICATORS: 'session,token,bearer,basic',
-    AUTH_RATE_LIMIT_SIGN_IN: 'off'
+    AUTH_RATE_LIMIT: 'off'
   }
   const app = await buildConfiguredApp(readConfig(settings, '0.0.0'), url, { logger: false })
   undo.unshift(() => app.close())

@@ -42,8 +42,7 @@ async function startKeyturn(url, more = {}) {
     PORT: String(port),
     LOG_LEVEL: 'warn',
     // All clients are one address here.
-    AUTH_RATE_LIMIT_SIGN_IN: 'off',
-    AUTH_RATE_LIMIT_REGISTER: 'off'
+    AUTH_RATE_LIMIT: 'off'
   }
   const child = await start([main, 'serve'], { ...env, ...more }, 'ready in')
   return { ...child, url: `http://127.0.0.1:${port}` }

@@ -139,6 +139,23 @@ alter table invitation add constraint invitation_used_by_fkey FOREIGN KEY (used_
 CREATE INDEX invitation_expires_at_idx ON public.invitation USING btree (expires_at);
 CREATE INDEX invitation_used_at_idx ON public.invitation USING btree (used_at) WHERE (used_at IS NOT NULL);
 
+create table password_guess (
+  who text not null,
+  failures integer not null,
+  retry_at timestamp with time zone not null,
+  failed_at timestamp with time zone not null
+) with (fillfactor=80);
+alter table password_guess add constraint password_guess_pkey PRIMARY KEY (who);
+CREATE INDEX password_guess_failed_at_idx ON public.password_guess USING btree (failed_at);
+
+create table rate_window (
+  digest bytea not null,
+  hits bigint not null,
+  ends_at timestamp with time zone not null
+) with (fillfactor=70);
+alter table rate_window add constraint rate_window_pkey PRIMARY KEY (digest);
+CREATE INDEX rate_window_ends_at_idx ON public.rate_window USING btree (ends_at);
+
 create table revocation (
   id bigint not null generated always as identity,
   kind text not null,

@@ -10,6 +10,7 @@ import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
+import { type BreachedPasswordsOptions, breachedPasswords } from './plugins/breached-passwords.js'
 import { type BroomOptions, broom } from './plugins/broom.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
@@ -20,6 +21,8 @@ import { type DpopOptions, dpop } from './plugins/dpop.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delivery.js'
 import { type FlowsOptions, flows } from './plugins/flows.js'
+import { type ForwardAuthOptions, forwardAuth } from './plugins/forward-auth.js'
+import { forwarded } from './plugins/forwarded.js'
 import { guard, principals } from './plugins/guard.js'
 import { jsonBody } from './plugins/json-body.js'
 import type { KeyProvider } from './plugins/key-providers.js'
@@ -45,6 +48,7 @@ import { clientRoutes } from './routes/clients.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
 import { drfUserRoutes } from './routes/drf/users.js'
+import { forwardAuthRoutes } from './routes/forward-auth.js'
 import { healthRoutes } from './routes/health.js'
 import { meRoutes } from './routes/me.js'
 import { oauthRoutes } from './routes/oauth.js'
@@ -71,6 +75,7 @@ export interface AppOptions {
   /** Master keys that open and authenticate, beside the present one that seals and signs. */
   readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
+  readonly breachedPasswords: BreachedPasswordsOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
@@ -82,7 +87,8 @@ export interface AppOptions {
     readonly rotate: boolean
     readonly knox: { readonly lifetime: number; readonly limit: number }
   } | null
-  readonly rateLimits: RateLimitsOptions
+  readonly rateLimits: Omit<RateLimitsOptions, 'clock'>
+  readonly forwardAuth: Omit<ForwardAuthOptions, 'issuer' | 'clock'>
   readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
@@ -162,14 +168,15 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
   await app.register(cookies, { secure, allowedOrigins })
-  await app.register(rateLimits, options.rateLimits)
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
   await app.register(followClock, { clock: options.clock })
   const { clock } = app
   await app.register(notifications, { databaseUrl: options.database.url })
   await app.register(revocations, { ...options.revocations, clock })
+  await app.register(forwarded, { trustedProxies: options.trustedProxies })
   await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(rateLimits, { ...options.rateLimits, clock })
   await app.register(sealedValuesPlugin)
   await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
   const { providers, providerTimeout, ...signing } = options.signing
@@ -195,6 +202,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   })
   await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
   await app.register(passwords, options.passwords)
+  await app.register(breachedPasswords, options.breachedPasswords)
   await app.register(accessTokens, {
     issuer: options.issuer,
     audience: options.audience,
@@ -250,6 +258,15 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(clientRoutes)
     },
     { prefix: '/v1/admin' }
+  )
+
+  await app.register(
+    async function proxies(scope) {
+      await scope.register(forwardAuth, { ...options.forwardAuth, issuer: options.issuer, clock })
+      await scope.register(guard, everybody)
+      await scope.register(forwardAuthRoutes)
+    },
+    { prefix: '/v1' }
   )
 
   await app.register(

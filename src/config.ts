@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { AppOptions } from './app.js'
 import { signingAlgorithms } from './domain/key-ring.js'
+import { type Pepper, pepperOf } from './domain/pepper.js'
 import { loadBlocklist } from './password-lists.js'
 import { type Environment, readSettings, type Settings } from './settings.js'
 
@@ -69,10 +70,26 @@ function productionFaults(settings: Settings): string[] {
   } else if (!settings.AUTH_ISSUER.startsWith('https:')) {
     faults.push('AUTH_ISSUER is not https. Browsers keep no safe cookie without TLS; set it to the https address.')
   }
+  if (!settings.AUTH_RATE_LIMIT) {
+    faults.push('AUTH_RATE_LIMIT is off, which is for load tests alone: anybody may guess passwords. Unset it.')
+  }
   for (const origin of settings.AUTH_ALLOWED_ORIGINS) {
     if (!origin.startsWith('https:')) faults.push(`AUTH_ALLOWED_ORIGINS has ${origin}, which is not https.`)
   }
+  for (const origin of settings.AUTH_LOGIN_RETURN_ORIGINS) {
+    if (!origin.startsWith('https:')) faults.push(`AUTH_LOGIN_RETURN_ORIGINS has ${origin}, which is not https.`)
+  }
+  if (settings.AUTH_LOGIN_URL?.startsWith('http:')) {
+    faults.push('AUTH_LOGIN_URL is not https. Passwords are typed there; set it to the https address.')
+  }
   return faults
+}
+
+/** The present pepper first; without one, those of before are still checked, and new hashes have none. */
+function peppersOf(settings: Settings): { current: Pepper | null; known: Pepper[] } {
+  const current = settings.AUTH_PASSWORD_PEPPER === undefined ? null : pepperOf(settings.AUTH_PASSWORD_PEPPER)
+  const previous = (settings.AUTH_PASSWORD_PEPPER_PREVIOUS ?? []).map(pepperOf)
+  return { current, known: [...(current === null ? [] : [current]), ...previous] }
 }
 
 /**
@@ -95,6 +112,15 @@ export function readConfig(environment: Environment, version: string): Config {
     (settings.AUTH_BOOTSTRAP_ADMIN_PASSWORD === undefined)
   ) {
     faults.push('Set AUTH_BOOTSTRAP_ADMIN_USERNAME and AUTH_BOOTSTRAP_ADMIN_PASSWORD together, or neither.')
+  }
+  const shared = settings.AUTH_FORWARD_AUTH_AUDIENCE.find((name) => settings.AUTH_AUDIENCE.includes(name))
+  if (shared !== undefined) {
+    faults.push(
+      `AUTH_FORWARD_AUTH_AUDIENCE and AUTH_AUDIENCE both have ${shared}. Name upstreams otherwise, so that no token of one kind is taken for the other.`
+    )
+  }
+  if (settings.AUTH_LOGIN_RETURN_ORIGINS.length > 0 && settings.AUTH_LOGIN_URL === undefined) {
+    faults.push('AUTH_LOGIN_RETURN_ORIGINS is set and AUTH_LOGIN_URL is not. Set where people sign in, or neither.')
   }
   const current = settings.AUTH_MASTER_KEY
   if (current !== undefined && settings.AUTH_MASTER_KEY_PREVIOUS?.some((key) => key.equals(current))) {
@@ -137,10 +163,12 @@ export function readConfig(environment: Environment, version: string): Config {
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
         timeout: settings.AUTH_DATABASE_TIMEOUT
       },
+      breachedPasswords: { source: settings.AUTH_BREACHED_PASSWORDS, timeout: 2_000 },
       passwords: {
         memory: settings.AUTH_HASH_MEMORY,
         iterations: settings.AUTH_HASH_ITERATIONS,
         concurrency: settings.AUTH_HASH_CONCURRENCY ?? availableParallelism(),
+        peppers: peppersOf(settings),
         legacyConcurrency: settings.AUTH_LEGACY_HASH_CONCURRENCY,
         maxWaiting: settings.AUTH_HASH_QUEUE,
         maxWait: 5_000
@@ -160,6 +188,7 @@ export function readConfig(environment: Environment, version: string): Config {
           minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
           blocklist: loadBlocklist()
         },
+        guessing: { free: settings.AUTH_GUESSES_FREE, max: settings.AUTH_GUESSES_MAX },
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
         clientId: settings.AUTH_CLIENT_ID,
@@ -175,7 +204,27 @@ export function readConfig(environment: Environment, version: string): Config {
             knox: { lifetime: settings.AUTH_DRF_KNOX_TTL, limit: settings.AUTH_DRF_KNOX_LIMIT }
           }
         : null,
-      rateLimits: { signIn: settings.AUTH_RATE_LIMIT_SIGN_IN, register: settings.AUTH_RATE_LIMIT_REGISTER },
+      rateLimits: {
+        ...(settings.AUTH_RATE_LIMIT
+          ? {
+              signIn: settings.AUTH_RATE_LIMIT_SIGN_IN,
+              register: settings.AUTH_RATE_LIMIT_REGISTER,
+              refresh: settings.AUTH_RATE_LIMIT_REFRESH,
+              logout: settings.AUTH_RATE_LIMIT_LOGOUT,
+              clientFailures: settings.AUTH_RATE_LIMIT_CLIENT_FAILURES
+            }
+          : { signIn: null, register: null, refresh: null, logout: null, clientFailures: null }),
+        store: settings.AUTH_RATE_LIMIT_STORE
+      },
+      forwardAuth: {
+        audiences: settings.AUTH_FORWARD_AUTH_AUDIENCE,
+        tokenLifetime: settings.AUTH_FORWARD_AUTH_TOKEN_TTL,
+        email: settings.AUTH_FORWARD_AUTH_EMAIL,
+        login:
+          settings.AUTH_LOGIN_URL === undefined
+            ? null
+            : { url: settings.AUTH_LOGIN_URL, returnOrigins: new Set(settings.AUTH_LOGIN_RETURN_ORIGINS) }
+      },
       revocations: {
         pollInterval: 1_000,
         maxStaleness: settings.AUTH_REVOCATION_MAX_STALENESS,

@@ -50,6 +50,25 @@ const oneOf =
   (text: string) =>
     values.find((value) => value === text) ?? must(`one of ${values.join(', ')}`)
 
+/** Where passwords that leaked are looked up. */
+function breachedPasswords(text: string): string | URL | null {
+  if (text === 'off') return null
+  if (!/^https?:/.test(text)) return text
+  return URL.canParse(text)
+    ? new URL(text)
+    : must('a file, an address such as https://api.pwnedpasswords.com/range, or off')
+}
+
+const onOrOff = (text: string) => oneOf('on', 'off')(text) === 'on'
+
+/** Where limits are counted. */
+function rateLimitStore(text: string): 'postgres' | 'memory' | URL {
+  if (text === 'postgres' || text === 'memory') return text
+  return /^rediss?:\/\//.test(text) && URL.canParse(text)
+    ? new URL(text)
+    : must('postgres, memory, or an address such as redis://:password@host:6379/0')
+}
+
 /** A rate such as 20/m; null for `off`. */
 function rate(text: string): { max: number; window: number } | null {
   if (text === 'off') return null
@@ -82,6 +101,13 @@ function issuer(text: string): string {
   if (url === undefined || !/^https?:$/.test(url.protocol)) must('an http or https URL')
   if (url!.search !== '' || url!.hash !== '' || url!.username !== '') must('a URL without query, fragment and user')
   if (text.endsWith('/')) must('written without a slash at its end: verifiers compare it letter by letter')
+  return text
+}
+
+function pageUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) must('an http or https URL')
+  if (url!.hash !== '' || url!.username !== '' || url!.password !== '') must('a URL without fragment and user')
   return text
 }
 
@@ -175,7 +201,7 @@ export const definitions = {
     parse: list(origin)
   }),
   AUTH_TRUSTED_PROXIES: define({
-    help: 'Comma-separated addresses and networks of proxies whose X-Forwarded-For counts. Without it no such header counts.',
+    help: 'Comma-separated addresses and networks of proxies whose X-Forwarded-For counts, and whose questions /v1/forward-auth answers. Without it no such header counts.',
     fallback: '',
     example: '10.0.0.0/8',
     parse: list(network)
@@ -287,6 +313,17 @@ export const definitions = {
     fallback: '100',
     parse: integer(1, 10_000)
   }),
+  AUTH_RATE_LIMIT: define({
+    help: 'Whether anything is limited at all. `off` is for load tests, and stops a start in production.',
+    fallback: 'on',
+    parse: onOrOff
+  }),
+  AUTH_RATE_LIMIT_STORE: define({
+    help: 'Where replicas count together: in `postgres`, in a Redis or Valkey (`redis://…`, `rediss://…`), or each by itself (`memory`). Each answers from its memory and tells the others within 50 ms; where it cannot, it goes on by itself.',
+    fallback: 'postgres',
+    secret: true,
+    parse: rateLimitStore
+  }),
   AUTH_RATE_LIMIT_SIGN_IN: define({
     help: 'Attempts to sign in with a password from one address, as N/s, N/m, N/h or N/d; `off` for no limit. Behind a proxy set AUTH_TRUSTED_PROXIES, or all clients share one address.',
     fallback: '100/m',
@@ -295,6 +332,21 @@ export const definitions = {
   AUTH_RATE_LIMIT_REGISTER: define({
     help: 'Registrations from one address, as N/s, N/m, N/h or N/d; `off` for no limit.',
     fallback: '100/h',
+    parse: rate
+  }),
+  AUTH_RATE_LIMIT_REFRESH: define({
+    help: 'Refreshes from one address, which may be a whole office. A client that is over it waits, and stays signed in.',
+    fallback: '6000/m',
+    parse: rate
+  }),
+  AUTH_RATE_LIMIT_LOGOUT: define({
+    help: 'Sign-outs from one address; counted apart from all else, so that whoever wants to leave can.',
+    fallback: '6000/m',
+    parse: rate
+  }),
+  AUTH_RATE_LIMIT_CLIENT_FAILURES: define({
+    help: 'Wrong secrets and assertions of OAuth clients from one address. Those that were right are not counted.',
+    fallback: '60/m',
     parse: rate
   }),
   AUTH_REVOCATION_FEED: define({
@@ -307,15 +359,67 @@ export const definitions = {
     fallback: 'false',
     parse: flag
   }),
+  AUTH_FORWARD_AUTH_AUDIENCE: define({
+    help: 'Comma-separated `aud` of the short-lived JWT that /v1/forward-auth gives a proxy’s upstream in X-Auth-Token: the first one, or the one that the proxy’s configuration names (docs/proxies.md). Without it there is no such token.',
+    fallback: '',
+    example: 'orders',
+    parse: list(text)
+  }),
+  AUTH_FORWARD_AUTH_TOKEN_TTL: define({
+    help: 'Life of that token.',
+    fallback: '60s',
+    parse: duration('5s', '10m')
+  }),
+  AUTH_FORWARD_AUTH_EMAIL: define({
+    help: 'Whether /v1/forward-auth tells a proxy’s upstream the account’s email, where it is verified: one read of the database per request.',
+    fallback: 'false',
+    parse: flag
+  }),
+  AUTH_LOGIN_URL: define({
+    help: 'Page of yours where people sign in: /v1/forward-auth sends browsers there that ask for a page. Without it they get a 401.',
+    example: 'https://app.example.com/login',
+    parse: pageUrl
+  }),
+  AUTH_LOGIN_RETURN_ORIGINS: define({
+    help: 'Comma-separated origins to which that page may lead back: of others it is told no `returnTo`.',
+    fallback: '',
+    example: 'https://app.example.com',
+    parse: list(origin)
+  }),
   AUTH_SIGN_UP: define({
     help: 'Who may register: anybody (`open`), whoever has an invitation (`invitation`), nobody but new administrators (`closed`).',
     fallback: 'open',
     parse: oneOf('open', 'closed', 'invitation')
   }),
+  AUTH_GUESSES_FREE: define({
+    help: 'Wrong passwords in a row for one account after which the next has to wait: 30 s, then twice as long each time, an hour at most.',
+    fallback: '5',
+    parse: integer(1, 100)
+  }),
+  AUTH_GUESSES_MAX: define({
+    help: 'Wrong passwords in a row after which only an administrator lets an account be signed in to again (NIST SP 800-63B-4: 100 at most).',
+    fallback: '100',
+    parse: integer(5, 100)
+  }),
   AUTH_PASSWORD_MIN_LENGTH: define({
     help: 'Characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor).',
     fallback: '15',
     parse: integer(8, 64)
+  }),
+  AUTH_BREACHED_PASSWORDS: define({
+    help: 'Where new passwords are looked up among those that leaked: a sorted file of lines SHA1:COUNT (as Have I Been Pwned’s downloader writes it), or a service that is asked for ranges (https://api.pwnedpasswords.com/range) and never learns the password; `off` for nowhere. Where it cannot be asked a password passes, and the log tells.',
+    fallback: 'off',
+    parse: breachedPasswords
+  }),
+  AUTH_PASSWORD_PEPPER: define({
+    help: 'A secret that passwords go through before they are hashed, kept apart from the database; 32 random bytes in base64, the same on every replica. Losing it loses every password.',
+    secret: true,
+    parse: masterKey
+  }),
+  AUTH_PASSWORD_PEPPER_PREVIOUS: define({
+    help: 'Comma-separated peppers of before, with which stored passwords are still checked; each gets the present one at its next sign-in.',
+    secret: true,
+    parse: list(masterKey)
   }),
   AUTH_HASH_MEMORY: define({ help: 'argon2id memory in KiB.', fallback: '19456', parse: integer(8, 1_048_576) }),
   AUTH_HASH_ITERATIONS: define({ help: 'argon2id passes.', fallback: '2', parse: integer(1, 100) }),
@@ -377,7 +481,10 @@ type Optional =
   | 'DATABASE_URL'
   | 'AUTH_MASTER_KEY'
   | 'AUTH_MASTER_KEY_PREVIOUS'
+  | 'AUTH_PASSWORD_PEPPER'
+  | 'AUTH_PASSWORD_PEPPER_PREVIOUS'
   | 'AUTH_ISSUER'
+  | 'AUTH_LOGIN_URL'
   | 'AUTH_HASH_CONCURRENCY'
   | 'AUTH_METRICS_PORT'
   | 'AUTH_MIGRATE_ON_START'

@@ -63,6 +63,7 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/rate-limit': ['plugins/rate-limits.ts'],
   '@fastify/swagger': ['plugins/openapi.ts'],
   '@fastify/swagger-ui': ['app.ts'],
+  ioredis: ['plugins/redis-windows.ts'],
   'prom-client': ['plugins/metrics.ts'],
   'close-with-grace': ['server.ts'],
   jose: ['plugins/jose.ts']

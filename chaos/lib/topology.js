@@ -66,8 +66,7 @@ export async function startTopology(folder, settings) {
       AUTH_HASH_ITERATIONS: '1',
       AUTH_PASSWORD_MIN_LENGTH: '8',
       // All clients are one address here.
-      AUTH_RATE_LIMIT_SIGN_IN: 'off',
-      AUTH_RATE_LIMIT_REGISTER: 'off',
+      AUTH_RATE_LIMIT: 'off',
       AUTH_PRINT_SETUP_LINK: 'false',
       LOG_LEVEL: 'warn',
       ...settings

@@ -160,6 +160,15 @@ export const userCommands: Record<string, Command> = {
       return answer(account, `Enabled ${account.username}.`)
     }
   },
+  'user unlock': {
+    usage: 'user unlock <username, email or id>',
+    summary: 'Let an account be signed in to that wrong passwords had locked.',
+    async run(call) {
+      const name = one(call, 'user')
+      const account = await call.withApp(async (app) => app.flows.unlockUser((await accountOf(app, name)).id))
+      return answer(account, `Unlocked ${account.username}: its wrong passwords are forgotten.`)
+    }
+  },
   'user revoke-sessions': {
     usage: 'user revoke-sessions <username, email or id>',
     summary: 'End all sessions of an account.',

@@ -1,3 +1,5 @@
+import { readPeppered } from './pepper.js'
+
 /** What to compute from a typed password, and what has to come out of it. */
 export type LegacyCheck =
   | {
@@ -266,7 +268,7 @@ function unrecognised(stored: string, head: string, parts: readonly string[]): L
  * writes it, since its password was hashed as it was typed, and ours in NFC.
  */
 export function isOwnPassword(stored: string): boolean {
-  return stored.startsWith('$argon2id$')
+  return (readPeppered(stored)?.hash ?? stored).startsWith('$argon2id$')
 }
 
 /** The name of a stored string's scheme, for logs. */

@@ -34,6 +34,27 @@ export function judgeCookieRequest(request: CookieRequest, allowedOrigins: Reado
   return originAllowed ? null : { proof: 'origin', because: 'neither sec-fetch-site nor an allowed origin' }
 }
 
+/** What a request that a proxy asks about says of the page that it comes from. */
+export interface ForwardedOrigin {
+  readonly fetchSite: string | undefined
+  readonly origin: string | undefined
+  /** The origin of the request itself; null where it is not known. */
+  readonly own: string | null
+}
+
+/**
+ * The same for a request to a proxy's upstream, whose forms and bodies are its own: it comes from a page of its own origin or
+ * of one that is allowed, by Fetch Metadata or by its Origin. One that tells neither is refused.
+ */
+export function judgeForwardedCookie(
+  { fetchSite, origin, own }: ForwardedOrigin,
+  allowedOrigins: ReadonlySet<string>
+): MissingProof | null {
+  if (fetchSite === 'same-origin') return null
+  if (origin !== undefined && (origin === own || allowedOrigins.has(origin))) return null
+  return { proof: 'origin', because: `sec-fetch-site is ${fetchSite ?? 'missing'} and the origin is not allowed` }
+}
+
 /** Why a text is not an origin that may be allowed, or null. There are no patterns: each origin is listed by itself. */
 export function refusalOfOrigin(text: string): string | null {
   if (!URL.canParse(text)) return 'an origin such as https://app.example.com'

@@ -34,6 +34,8 @@ export const refusalCodes = [
   'payload_too_large',
   'permission_denied',
   'rate_limited',
+  'sign_in_delayed',
+  'sign_in_locked',
   'reauthentication_required',
   'refresh_reused',
   'request_malformed',

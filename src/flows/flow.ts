@@ -1,5 +1,7 @@
 import type { AccessTokenClaims, AccessTokenSubject } from '../domain/access-token.js'
 import type { ClientKey } from '../domain/client.js'
+import type { Device } from '../domain/device-cookie.js'
+import type { GuessRules } from '../domain/guessing.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
@@ -29,11 +31,17 @@ export interface Tools {
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
   readonly passwords: PasswordHasher
+  /** Whether a password leaked somewhere; false where nobody can be asked. */
+  readonly isBreached: (password: string) => Promise<boolean>
   readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => Promise<SignedAccessToken>
   readonly formatRefreshToken: (content: RefreshTokenContent) => string
   readonly readRefreshToken: (text: string) => RefreshTokenContent | null
   readonly formatSessionCookie: (sessionId: string) => string
   readonly readSessionCookie: (text: string) => string | null
+  readonly formatDeviceCookie: (device: Device) => string
+  readonly readDeviceCookie: (text: string) => Device | null
+  /** Stands for a name that nobody has, where its failures are counted. */
+  readonly digestName: (name: string) => string
   /** The claims of an access token that is good at this moment by its form, signature and times. */
   readonly judgeAccessToken: (token: string) => Promise<AccessTokenClaims | undefined>
   /** Whether a JWS is by one of these keys; with none the same work of the algorithm is done for nothing. */
@@ -58,6 +66,7 @@ export interface FlowSettings {
   /** How many sessions an account may have at a time; null for as many as it likes. */
   readonly sessionsPerAccount: number | null
   readonly passwordPolicy: PasswordPolicy
+  readonly guessing: GuessRules
   readonly signUp: 'open' | 'closed' | 'invitation'
   /** Milliseconds for which everybody has to remember a revocation: the longest life of what it ends. */
   readonly revocationLifetime: number

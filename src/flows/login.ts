@@ -1,4 +1,4 @@
-import type { Proof } from '../domain/dpop.js'
+import type { Proof } from '../domain/dpop-proof.js'
 import { emailKey, usernameKey } from '../domain/identity.js'
 import { passwordScheme } from '../domain/legacy-password.js'
 import { Refusal } from '../domain/refusal.js'
@@ -7,6 +7,7 @@ import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as sessions from '../storage/sessions.js'
 import { type Client, ending, type Tools } from './flow.js'
+import { findSigningIn, guess } from './guessing.js'
 import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
@@ -14,6 +15,8 @@ export interface Credentials {
   readonly username?: string | undefined
   readonly email?: string | undefined
   readonly password: string
+  /** The cookie of the device, where it has one. */
+  readonly device?: string | undefined
 }
 
 /**
@@ -106,7 +109,10 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
   }
 }
 
-/** Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work. */
+/**
+ * Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work; where too many were
+ * wrong, `sign_in_delayed` or `sign_in_locked` after none.
+ */
 export async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
   const { username, email } = credentials
   if ((username === undefined) === (email === undefined)) {
@@ -114,11 +120,13 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
     throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
   }
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
-  const account = await accounts.findByName(tools.db, name)
-  const right =
+  const signingIn = await findSigningIn(tools, name, credentials.device)
+  const { account } = signingIn
+  const right = await guess(tools, signingIn, async () =>
     account?.passwordHash == null
       ? await tools.passwords.verifyNothing(credentials.password)
       : await tools.passwords.verify(account.passwordHash, credentials.password)
+  )
   const because =
     account === undefined ? 'unknown' : !right ? 'password' : account.disabledAt !== null ? 'disabled' : undefined
   if (account === undefined || because !== undefined) {

@@ -1,5 +1,4 @@
 import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
-import { judgePassword } from '../domain/password-policy.js'
 import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
@@ -7,7 +6,8 @@ import * as accounts from '../storage/accounts.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
-import { orRefuseName } from './register.js'
+import { guess, guessesInSession } from './guessing.js'
+import { judgeNewPassword, orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
 export async function readProfile(tools: Tools, accountId: string): Promise<accounts.Account> {
@@ -58,7 +58,7 @@ export async function changePassword(
   newPassword: string
 ): Promise<void> {
   const account = await confirmPassword(tools, who.accountId, currentPassword)
-  const errors = judgePassword(newPassword, account, tools.settings.passwordPolicy, '/new_password')
+  const errors = await judgeNewPassword(tools, newPassword, account, '/new_password')
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const to = await tools.passwords.hash(newPassword)
   const now = tools.clock()
@@ -106,11 +106,14 @@ async function confirmPassword(
 ): Promise<accounts.AccountWithPassword> {
   const account = isUuid(accountId) ? await accounts.find(tools.db, accountId) : undefined
   if (account === undefined) throw new Refusal('not_found')
+  const { passwordHash } = account
   const right =
     password !== undefined &&
-    account.passwordHash !== null &&
+    passwordHash !== null &&
     account.disabledAt === null &&
-    (await tools.passwords.verify(account.passwordHash, password))
+    (await guess(tools, await guessesInSession(tools, account.id), () =>
+      tools.passwords.verify(passwordHash, password)
+    ))
   if (!right) throw new Refusal('password_incorrect')
   return account
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { emailKey, judgeEmail, judgeUsername, normalizeUsername, usernameKey } from '../domain/identity.js'
 import { judgePassword } from '../domain/password-policy.js'
-import { Refusal } from '../domain/refusal.js'
+import { Refusal, type Violation } from '../domain/refusal.js'
 import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
@@ -76,6 +76,20 @@ export async function createAccount(
   })
 }
 
+/** What is wrong with a new password, by its form, by the lists of this service, and by what leaked elsewhere. */
+export async function judgeNewPassword(
+  tools: Tools,
+  password: string,
+  own: { readonly username: string; readonly email?: string | null | undefined },
+  pointer = '/password'
+): Promise<Violation[]> {
+  const errors = judgePassword(password, own, tools.settings.passwordPolicy, pointer)
+  if (errors.length > 0 || !(await tools.isBreached(password))) return errors
+  const detail =
+    'This password has leaked somewhere and is tried by others. Use another one, here and wherever it is in use.'
+  return [{ pointer, code: 'breached', detail }]
+}
+
 /** The password is judged and hashed here, before any transaction: hashing takes long, and holds nothing. */
 async function draftAccount(
   tools: Tools,
@@ -84,7 +98,7 @@ async function draftAccount(
 ): Promise<accounts.NewAccount> {
   const errors = judgeUsername(input.username)
   if (input.email !== undefined) errors.push(...judgeEmail(input.email))
-  if (input.password !== undefined) errors.push(...judgePassword(input.password, input, tools.settings.passwordPolicy))
+  if (input.password !== undefined) errors.push(...(await judgeNewPassword(tools, input.password, input)))
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const passwordHash = input.password === undefined ? null : await tools.passwords.hash(input.password)
   const now = tools.clock()

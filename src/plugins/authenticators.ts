@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Authorization, basicCredentials, bearerToken } from '../domain/authorization.js'
+import { type Authorization, bearerToken } from '../domain/authorization.js'
+import { basicCredentials } from '../domain/basic-credentials.js'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 
@@ -121,13 +122,26 @@ export const authenticators = fp<AuthenticatorsOptions>(
       return copyOf(principal)
     }
 
+    /**
+     * Throws where what a browser sends by itself may have been sent by another site's page. A WebSocket begins with a
+     * GET, and does anything after it.
+     */
+    function assertNotForged(request: FastifyRequest): void {
+      const { forwarded } = request
+      if (forwarded === null) {
+        if (!safeMethods.has(request.method)) app.assertSameSite(request)
+      } else if (!safeMethods.has(forwarded.method) || request.headers['sec-websocket-key'] !== undefined) {
+        app.assertForwardedSameSite(request, forwarded)
+      }
+    }
+
     const session = defineAuthenticator({
       name: 'session',
       recognizes: (request) => app.sessionCookie.read(request) !== undefined,
       async authenticate(request) {
         const cookie = app.sessionCookie.read(request)
         if (cookie === undefined) return null
-        if (!safeMethods.has(request.method)) app.assertSameSite(request)
+        assertNotForged(request)
         return await remember(digest('session', cookie), () => flows.authenticateSession(cookie))
       }
     })
@@ -180,7 +194,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
         if (authorization?.scheme !== 'basic') return null
         // A browser that was once asked for a password sends it for other sites too, and says where it comes from.
         const { origin, 'sec-fetch-site': fetchSite } = request.headers
-        if (!safeMethods.has(request.method) && (origin ?? fetchSite) !== undefined) app.assertSameSite(request)
+        if ((origin ?? fetchSite) !== undefined) assertNotForged(request)
         const credentials = basicCredentials(authorization)
         if (credentials === undefined) throw new Refusal('invalid_credentials', { because: 'malformed' })
         await app.rateLimits.signIn(request)
@@ -207,7 +221,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
   },
   {
     name: 'authenticators',
-    dependencies: ['flows', 'revocations', 'cookies', 'access-tokens', 'dpop', 'rate-limits'],
+    dependencies: ['flows', 'revocations', 'cookies', 'access-tokens', 'dpop', 'rate-limits', 'forwarded'],
     fastify: '5.x'
   }
 )

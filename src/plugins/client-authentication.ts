@@ -77,10 +77,19 @@ export const clientAuthentication = fp(
           if (!methods.includes(credentials.method)) {
             throw new Refusal('invalid_client', { because: `${credentials.method} does not count here` })
           }
-          return await app.flows.authenticateClient(credentials)
+          // A public client proves nothing, so it cannot fail.
+          if (credentials.method === 'none') return await app.flows.authenticateClient(credentials)
+          await app.rateLimits.clients.assert(request)
+          try {
+            return await app.flows.authenticateClient(credentials)
+          } catch (error) {
+            if (error instanceof Refusal && error.code === 'invalid_client')
+              await app.rateLimits.clients.failed(request)
+            throw error
+          }
         }
       }
     })
   },
-  { name: 'client-authentication', dependencies: ['flows'], fastify: '5.x' }
+  { name: 'client-authentication', dependencies: ['flows', 'rate-limits'], fastify: '5.x' }
 )

@@ -1,7 +1,8 @@
 import cookie from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { judgeCookieRequest, type MissingProof } from '../domain/origin.js'
+import type { ForwardedRequest } from '../domain/forwarded-request.js'
+import { judgeCookieRequest, judgeForwardedCookie, type MissingProof } from '../domain/origin.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 
 type WithCookies = Pick<FastifyRequest, 'headers' | 'cookies'>
@@ -21,8 +22,12 @@ declare module 'fastify' {
     readonly refreshCookie: ServiceCookie
     /** Speaks for a session on pages; also sent when another site links here. */
     readonly sessionCookie: ServiceCookie
+    /** Tells that somebody has signed in here before; opens nothing. */
+    readonly deviceCookie: ServiceCookie
     /** Throws `csrf_failed` where a request with a cookie may come from another site (RFC 10017 §6.1.3.3). */
     assertSameSite(request: WithCookies): void
+    /** The same for the request that a proxy asks about. */
+    assertForwardedSameSite(request: WithCookies, forwarded: ForwardedRequest): void
   }
 }
 
@@ -63,6 +68,11 @@ const proofs: Record<MissingProof['proof'], string> = {
     'one listed in AUTH_ALLOWED_ORIGINS. A client that is no browser names one in "Origin", or uses a token instead.'
 }
 
+function assertNothingMissing(missing: MissingProof | null): void {
+  if (missing === null) return
+  throw new Refusal('csrf_failed', { because: missing.because, detail: proofs[missing.proof] })
+}
+
 export const cookies = fp<CookiesOptions>(
   async (app, { secure, allowedOrigins }) => {
     await app.register(cookie)
@@ -81,6 +91,14 @@ export const cookies = fp<CookiesOptions>(
         'request_malformed'
       )
     )
+    app.decorate(
+      'deviceCookie',
+      serviceCookie(
+        secure ? '__Host-Http-device' : 'keyturn-device',
+        { ...attributes, sameSite: 'strict' },
+        'request_malformed'
+      )
+    )
     app.decorate('assertSameSite', ({ headers }: WithCookies) => {
       const custom = headers['x-auth-request']
       const missing = judgeCookieRequest(
@@ -92,8 +110,12 @@ export const cookies = fp<CookiesOptions>(
         },
         allowedOrigins
       )
-      if (missing === null) return
-      throw new Refusal('csrf_failed', { because: missing.because, detail: proofs[missing.proof] })
+      assertNothingMissing(missing)
+    })
+    app.decorate('assertForwardedSameSite', ({ headers }: WithCookies, { url }: ForwardedRequest) => {
+      const fetchSite = headers['sec-fetch-site'] as string | undefined
+      const own = url?.origin ?? null
+      assertNothingMissing(judgeForwardedCookie({ fetchSite, origin: headers.origin, own }, allowedOrigins))
     })
   },
   { name: 'cookies', fastify: '5.x' }

@@ -94,7 +94,17 @@ export function openDatabase(options: DatabaseOptions, onIdleError: (error: Erro
   pool.on('error', onIdleError)
   // A connection that dies while it is lent out tells its statement, and once more the void.
   pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool) }) })
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool) }) })
+  pools.set(db, pool)
+  return db
+}
+
+const pools = new WeakMap<Db, pg.Pool>()
+
+/** How many connections there are, how many do nothing, and how many statements wait for one. */
+export function connectionsOf(db: Db): { open: number; idle: number; waiting: number } {
+  const { totalCount = 0, idleCount = 0, waitingCount = 0 } = pools.get(db) ?? {}
+  return { open: totalCount, idle: idleCount, waiting: waitingCount }
 }
 
 /** Milliseconds between two attempts to listen again. */

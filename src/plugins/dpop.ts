@@ -1,14 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import {
-  judgeProof,
-  noncesAt,
-  type Proof,
-  type ProofReason,
-  passProofGate,
-  proofHeaders,
-  proofOf
-} from '../domain/dpop.js'
+import { judgeProof, type ProofReason, passProofGate, proofHeaders } from '../domain/dpop.js'
+import { noncesAt, type Proof, proofOf, tokenHash } from '../domain/dpop-proof.js'
 import { Refusal } from '../domain/refusal.js'
 import { isSignedBy } from './jose.js'
 
@@ -91,18 +84,28 @@ export const dpop = fp<DpopOptions>(
         if (!gate.ok) throw refusalOf(gate.because)
         const { draft } = gate
         const now = clock()
-        const path = request.url.replace(/[?#].*$/s, '')
-        // A request line may carry a whole address, whose host would become a part of ours.
-        if (!path.startsWith('/')) throw refusalOf('uri_wrong')
-        const uri = issuer + path
+        const { method, uri } = provenRequest(request)
         const nonces = nonce === 'required' ? secrets.flatMap((secret) => noncesAt(secret, now)) : null
-        const verdict = judgeProof(draft, { method: request.method, uri, accessToken, nonces }, now)
+        const accessTokenHash = accessToken === undefined ? undefined : tokenHash(accessToken)
+        const verdict = judgeProof(draft, { method, uri, accessTokenHash, nonces }, now)
         if (!verdict.ok) throw refusalOf(verdict.because, verdict.claim)
         // After all that is cheap.
         if (!(await isSignedBy(text, draft.jwk, draft.algorithm))) throw refusalOf('signature_wrong')
         return proofOf(draft, verdict.jti, uri, now)
       }
     } satisfies Dpop)
+
+    /** What the proof is for: this request, or the one that a proxy asks about. */
+    function provenRequest({ method, url, forwarded }: FastifyRequest): { method: string; uri: string } {
+      if (forwarded !== null) {
+        if (forwarded.url === null) throw refusalOf('uri_wrong')
+        return { method: forwarded.method, uri: forwarded.url.origin + forwarded.url.pathname }
+      }
+      const path = url.replace(/[?#].*$/s, '')
+      // A request line may carry a whole address, whose host would become a part of ours.
+      if (!path.startsWith('/')) throw refusalOf('uri_wrong')
+      return { method, uri: issuer + path }
+    }
 
     app.addHook('onSend', (request, reply, payload, done) => {
       if (request.headers.dpop !== undefined) tell(reply)
@@ -117,5 +120,5 @@ export const dpop = fp<DpopOptions>(
       reply.header('dpop-nonce', noncesAt(secrets[0], clock())[0])
     }
   },
-  { name: 'dpop', dependencies: ['vault'], fastify: '5.x' }
+  { name: 'dpop', dependencies: ['vault', 'forwarded'], fastify: '5.x' }
 )

@@ -3,7 +3,7 @@ import multipart from '@fastify/multipart'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Authorization } from '../domain/authorization.js'
-import { basicCredentials } from '../domain/authorization.js'
+import { basicCredentials } from '../domain/basic-credentials.js'
 import { accessTokenError, DrfError, detail } from '../domain/drf.js'
 import { isClientToken } from '../domain/principal.js'
 import { pythonJsonError } from '../domain/python-json.js'
@@ -115,7 +115,7 @@ function translate(error: Refusal): DrfError {
     return unauthorized('Authentication credentials were not provided.')
   }
   if (error.code === 'csrf_failed') return new DrfError(403, detail('CSRF Failed: CSRF cookie not set.'))
-  if (error.code === 'rate_limited') {
+  if (error.code === 'rate_limited' || error.code === 'sign_in_delayed') {
     const seconds = error.retryAfter ?? 1
     const unit = seconds === 1 ? 'second' : 'seconds'
     return new DrfError(429, detail(`Request was throttled. Expected available in ${seconds} ${unit}.`))

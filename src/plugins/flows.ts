@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { authtokenKey } from '../domain/api-token.js'
+import { formatDeviceCookie, readDeviceCookie } from '../domain/device-cookie.js'
 import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
 import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
 import * as apiTokens from '../flows/api-tokens.js'
@@ -10,6 +11,8 @@ import * as clients from '../flows/clients.js'
 import * as drf from '../flows/drf.js'
 import * as eventReceivers from '../flows/event-receivers.js'
 import type { FlowSettings, Tools } from '../flows/flow.js'
+import * as forwardAuth from '../flows/forward-auth.js'
+import * as guessing from '../flows/guessing.js'
 import * as importSamples from '../flows/import-samples.js'
 import * as importUsers from '../flows/import-users.js'
 import * as introspect from '../flows/introspect.js'
@@ -38,6 +41,7 @@ type Bound<Module> = {
 export type Flows = Bound<typeof register> &
   Bound<typeof login> &
   Bound<typeof refresh> &
+  Bound<typeof guessing> &
   Bound<typeof proof> &
   Bound<typeof sessions> &
   Bound<typeof ownAccount> &
@@ -45,6 +49,7 @@ export type Flows = Bound<typeof register> &
   Bound<typeof roles> &
   Bound<typeof apiTokens> &
   Bound<typeof authenticate> &
+  Bound<typeof forwardAuth> &
   Bound<typeof introspect> &
   Bound<typeof clientAuthentication> &
   Bound<typeof clients> &
@@ -58,6 +63,8 @@ export type Flows = Bound<typeof register> &
 declare module 'fastify' {
   interface FastifyInstance {
     readonly flows: Flows
+    /** Calls back with the name of everything that happened, as the log tells it. */
+    onEvent(listener: (event: string) => void): void
   }
 }
 
@@ -71,18 +78,26 @@ export const flows = fp<FlowsOptions>(
     const { vault } = app
     const [refreshKey] = vault.refreshKeys
     const [cookieKey] = vault.sessionCookieKeys
+    const [deviceKey] = vault.deviceCookieKeys
     const decoyOf = makeDecoys()
+    const listeners: Array<(event: string) => void> = []
+    app.decorate('onEvent', (listener: (event: string) => void) => void listeners.push(listener))
     const tools: Tools = {
       db: app.db,
       clock,
       entropy: randomBytes,
       rotate: makeRotator(app.db),
       passwords: app.passwords,
+      isBreached: app.isBreached,
       signAccessToken: app.accessTokens.sign,
       formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
       formatSessionCookie: (sessionId) => formatSessionCookie(cookieKey!, sessionId),
       readSessionCookie: (text) => readSessionCookie(vault.sessionCookieKeys, text),
+      formatDeviceCookie: (device) => formatDeviceCookie(deviceKey!, device),
+      readDeviceCookie: (text) => readDeviceCookie(vault.deviceCookieKeys, text),
+      digestName: (name) =>
+        createHmac('sha256', vault.rateLimitSecret).update('name\0').update(name).digest('base64url'),
       authtokenKey: (tokenId) => authtokenKey(app.sealedValues.authtokenSecret, tokenId),
       async isSignedByOneOf(token, keys, algorithm) {
         for (const key of keys) if (await isSignedBy(token, key, key.alg)) return true
@@ -94,7 +109,10 @@ export const flows = fp<FlowsOptions>(
         return verdict.ok ? verdict.claims : undefined
       },
       seal: vault.seal,
-      log: (event, fields) => app.log.info({ event, ...fields }, event),
+      log(event, fields) {
+        app.log.info({ event, ...fields }, event)
+        for (const listener of listeners) listener(event)
+      },
       settings
     }
     const bound: Record<string, unknown> = {}
@@ -102,6 +120,7 @@ export const flows = fp<FlowsOptions>(
       register,
       login,
       refresh,
+      guessing,
       proof,
       sessions,
       ownAccount,
@@ -109,6 +128,7 @@ export const flows = fp<FlowsOptions>(
       roles,
       apiTokens,
       authenticate,
+      forwardAuth,
       introspect,
       clientAuthentication,
       clients,
@@ -125,5 +145,9 @@ export const flows = fp<FlowsOptions>(
     }
     app.decorate('flows', bound as unknown as Flows)
   },
-  { name: 'flows', dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'access-tokens'], fastify: '5.x' }
+  {
+    name: 'flows',
+    dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'breached-passwords', 'access-tokens'],
+    fastify: '5.x'
+  }
 )

@@ -93,9 +93,8 @@ const guardRequest: preParsingHookHandler = async function (this: FastifyInstanc
   // What one person is told is for nobody's cache.
   reply.header('cache-control', 'no-store')
   if (config.clientAuthentication !== undefined && !hasOtherCredential(request, authenticators)) return
-  const principal = await authenticate(request, authenticators)
-  request.principalOrNull = principal
-  await admit(this, request)
+  request.principalOrNull = await authenticate(request, authenticators)
+  await admitTo(this, request)
 }
 
 /** Whether a caller is to be known by what the route's authenticators look at; a client is otherwise, by its form. */
@@ -115,14 +114,21 @@ const guardClient: preValidationHookHandler = async function (this: FastifyInsta
   }
   request.clientOrNull = await this.authenticateClient(request)
   request.principalOrNull = this.flows.principalOfClient(request.clientOrNull)
-  await admit(this, request)
+  await admitTo(this, request)
 }
 
-/** Judges whether who is there may come in. */
-async function admit(app: FastifyInstance, request: FastifyRequest): Promise<void> {
-  const { requirement, inquiry } = request.routeOptions.config.access!
-  const principal = request.principalOrNull
-  const context: RequestContext = { method: request.method, params: request.params }
+async function admitTo(app: FastifyInstance, request: FastifyRequest): Promise<void> {
+  const context = { method: request.method, params: request.params }
+  await admit(app, request.principalOrNull, request.routeOptions.config.access!, context)
+}
+
+/** Judges whether who is there, or nobody, may come in. Throws what would help where they may not. */
+export async function admit(
+  app: FastifyInstance,
+  principal: Principal | null,
+  { requirement, inquiry }: Pick<Access, 'requirement' | 'inquiry'>,
+  context: RequestContext
+): Promise<void> {
   const facts = { principal, context, now: app.clock() }
   let verdict: Verdict
   if (principal === null || (!inquiry.fresh && inquiry.checks.length === 0)) verdict = judge(requirement, facts)

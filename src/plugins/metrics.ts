@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { connectionsOf } from './database.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -16,30 +18,82 @@ export interface MetricsOptions {
   readonly port: number | null
 }
 
+/** Seconds: what a cached look takes, up to what a queue of passwords may. */
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+/** What is looked at when somebody asks. */
+function addGauges(app: FastifyInstance, registers: Registry[]): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      }
+    })
+  gauge(
+    'keyturn_revocation_staleness_seconds',
+    'Seconds for which something may have been revoked that this replica has not read.',
+    () => app.revocations.staleness() / 1000
+  )
+  gauge('keyturn_revocations', 'Revocations that this replica holds in memory.', () => app.revocations.size())
+  gauge('keyturn_passwords_waiting', 'Passwords that wait to be hashed or checked.', () => app.waitingPasswords())
+  new Gauge({
+    name: 'keyturn_database_connections',
+    help: 'Connections of the pool, by what they do; `waiting` are statements without one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { open, idle, waiting } = connectionsOf(app.db)
+      this.set({ state: 'busy' }, open - idle)
+      this.set({ state: 'idle' }, idle)
+      this.set({ state: 'waiting' }, waiting)
+    }
+  })
+}
+
+/** What is counted as it happens: it costs each request a little, so only where somebody asks. */
+function addCounters(app: FastifyInstance, registers: Registry[]): void {
+  const events = new Counter({
+    name: 'keyturn_events_total',
+    help: 'What happened, by the name under which the log tells of it.',
+    labelNames: ['event'],
+    registers
+  })
+  app.onEvent((event) => events.inc({ event }))
+  const requests = new Histogram({
+    name: 'keyturn_request_duration_seconds',
+    help: 'Seconds from a request to its answer, by route.',
+    labelNames: ['method', 'route', 'status'],
+    buckets,
+    registers
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    // The route, never the URL: whoever asks for a thousand paths must not make a thousand series.
+    const route = request.routeOptions.url ?? 'none'
+    requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+    done()
+  })
+  const limited = new Counter({
+    name: 'keyturn_rate_limited_total',
+    help: 'Requests that were refused because there were too many, by the limit.',
+    labelNames: ['policy'],
+    registers
+  })
+  app.rateLimits.onExceeded((policy) => limited.inc({ policy }))
+}
+
 /** Metrics for Prometheus, on a port of their own: they are for those who run the service alone. */
 export const metrics = fp<MetricsOptions>(
   async (app, { host, port }) => {
     const registry = new Registry()
     app.decorate('metrics', registry)
-
-    new Gauge({
-      name: 'keyturn_revocation_staleness_seconds',
-      help: 'Seconds for which something may have been revoked that this replica has not read.',
-      registers: [registry],
-      collect() {
-        this.set(app.revocations.staleness() / 1000)
-      }
-    })
-    new Gauge({
-      name: 'keyturn_revocations',
-      help: 'Revocations that this replica holds in memory.',
-      registers: [registry],
-      collect() {
-        this.set(app.revocations.size())
-      }
-    })
-
+    addGauges(app, [registry])
     if (port === null) return
+    addCounters(app, [registry])
+    collectDefaultMetrics({ register: registry })
+
     let server: Server | undefined
     app.addHook('onListen', async () => {
       server = createServer(async (request, response) => {
@@ -56,5 +110,5 @@ export const metrics = fp<MetricsOptions>(
       server?.close()
     })
   },
-  { name: 'metrics', dependencies: ['revocations'], fastify: '5.x' }
+  { name: 'metrics', dependencies: ['revocations', 'passwords', 'flows', 'rate-limits'], fastify: '5.x' }
 )

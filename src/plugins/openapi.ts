@@ -70,6 +70,7 @@ export const openapi = fp<OpenapiOptions>(
           { name: 'account', description: 'The own account and its devices' },
           { name: 'API tokens', description: 'Long-lived keys for scripts and services' },
           { name: 'OAuth', description: 'For services that ask; forms in, RFC 6749 errors out' },
+          { name: 'proxies', description: 'For proxies that ask before they pass a request on' },
           { name: 'administration', description: 'Other accounts; role `admin`' },
           { name: 'discovery', description: 'For those who verify tokens' },
           { name: 'operation', description: 'Probes and documentation' }
@@ -100,7 +101,7 @@ export const openapi = fp<OpenapiOptions>(
         }
       },
       transform({ schema, url, route, ...document }) {
-        const { requirement, authenticators = [], access, clientAuthentication } = route.config ?? {}
+        const { requirement, authenticators = [], access, clientAuthentication, proxy } = route.config ?? {}
         // Hidden routes are not in the document, and neither are those whom they alone ask.
         if (schema?.hide !== true && 'openapiObject' in document) {
           const known = document.openapiObject.components!.securitySchemes!
@@ -112,8 +113,9 @@ export const openapi = fp<OpenapiOptions>(
         if (clientAuthentication !== undefined) security.push({ client: [] })
         const isGuarded = requirement !== undefined && !isOpen(requirement)
         const described = isGuarded ? { 'x-requirement': describeRequirement(requirement) } : {}
-        // Whoever sends a password is counted, at every route that looks at credentials.
-        const limited = security.length > 0 && schema?.response ? { ...problems(429), ...schema.response } : undefined
+        // Whoever sends a password is counted, at every route that looks at credentials. Proxies are told in their own way.
+        const isCounted = security.length > 0 && proxy === undefined
+        const limited = isCounted && schema?.response ? { ...problems(429), ...schema.response } : undefined
         const response = limited === undefined ? {} : { response: limited }
         return { schema: { ...schema, ...response, security, ...described } as never, url }
       }

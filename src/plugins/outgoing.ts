@@ -31,7 +31,33 @@ async function readJson(response: Response): Promise<unknown> {
   }
 }
 
-/** The one place from which this service calls others: a POST, without redirects, in bounded time and space. Never throws. */
+/**
+ * The text that a service answers with 200. Throws where it does not, in time, in that many bytes and without redirects.
+ */
+export async function getText(
+  url: string,
+  options: { readonly headers: Record<string, string>; readonly timeout: number; readonly maxBytes: number }
+): Promise<string> {
+  const response = await fetch(url, {
+    headers: options.headers,
+    redirect: 'error',
+    signal: AbortSignal.timeout(options.timeout)
+  })
+  if (response.status !== 200 || response.body === null) {
+    await response.body?.cancel()
+    throw new Error(`${new URL(url).host} answered ${response.status}`)
+  }
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    length += chunk.length
+    if (length > options.maxBytes) throw new Error(`${new URL(url).host} answered more than ${options.maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+/** An event to a receiver: a POST, without redirects, in bounded time and space. Never throws. */
 export async function push(request: Push): Promise<PushOutcome> {
   const { url, contentType, authorization, body, timeout, signal, now } = request
   const controller = new AbortController()

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { isOwnPassword, parseLegacyPassword } from '../domain/legacy-password.js'
 import { normalizePassword } from '../domain/password-policy.js'
+import { applyPepper, type Pepper, pepperPrefix, readPeppered } from '../domain/pepper.js'
 import { Refusal } from '../domain/refusal.js'
 import type { PasswordHasher } from '../flows/flow.js'
 import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
@@ -9,12 +10,16 @@ import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
 declare module 'fastify' {
   interface FastifyInstance {
     readonly passwords: PasswordHasher
+    /** How many passwords wait to be hashed or checked. */
+    waitingPasswords(): number
   }
 }
 
 export interface PasswordsOptions extends HashQueueOptions {
   /** KiB (argon2id m). */
   readonly memory: number
+  /** With which new hashes are made, and all with which hashes may have been made. */
+  readonly peppers: { readonly current: Pepper | null; readonly known: readonly Pepper[] }
   /** Passes (argon2id t). */
   readonly iterations: number
   /** Worker threads for passwords of other systems, which may cost far more than ours: 100 MiB for Django's argon2. */
@@ -36,10 +41,29 @@ export const passwords = fp<PasswordsOptions>(
       timeCost: options.iterations,
       parallelism: 1
     }
-    const current = `$argon2id$v=19$m=${options.memory},t=${options.iterations},p=1$`
+    const { current: pepper, known } = options.peppers
+    const prefix = pepper === null ? '' : pepperPrefix(pepper)
+    const current = `${prefix}$argon2id$v=19$m=${options.memory},t=${options.iterations},p=1$`
+    const seasoned = (password: string, by: Pepper | null) =>
+      by === null ? normalizePassword(password) : applyPepper(by, normalizePassword(password))
 
-    const hash = (password: string) =>
-      queue.run({ kind: 'hash', password: normalizePassword(password), options: parameters }) as Promise<string>
+    async function hash(password: string): Promise<string> {
+      const made = await queue.run({ kind: 'hash', password: seasoned(password, pepper), options: parameters })
+      return `${prefix}${made}`
+    }
+    async function verifyOwn(stored: string, password: string): Promise<boolean> {
+      const peppered = readPeppered(stored)
+      const by = peppered === null ? null : known.find(({ id }) => id === peppered.id)
+      if (peppered !== null && by === undefined) {
+        app.log.error(
+          { pepper: peppered.id },
+          'a stored password needs a pepper that is not here: name it in AUTH_PASSWORD_PEPPER_PREVIOUS'
+        )
+        throw new Refusal('service_unavailable', { because: `pepper ${peppered.id} is not here`, retryAfter: 60 })
+      }
+      const job = { kind: 'verify', password: seasoned(password, by ?? null), hash: peppered?.hash ?? stored } as const
+      return (await queue.run(job)) as boolean
+    }
 
     // A queue of their own: sign-ins with hashes of other systems cannot starve the rest. Its threads start with the
     // first of them, since most services never see one.
@@ -61,9 +85,7 @@ export const passwords = fp<PasswordsOptions>(
       }
     }
     const verify = (stored: string, password: string) =>
-      isOwnPassword(stored)
-        ? (queue.run({ kind: 'verify', password: normalizePassword(password), hash: stored }) as Promise<boolean>)
-        : verifyLegacy(stored, password)
+      isOwnPassword(stored) ? verifyOwn(stored, password) : verifyLegacy(stored, password)
 
     // Nobody has this password: an account that is not there is checked against it, for the same work.
     let nobodys: Promise<string> | undefined
@@ -79,6 +101,7 @@ export const passwords = fp<PasswordsOptions>(
       await hashOfNobody()
     })
 
+    app.decorate('waitingPasswords', () => queue.waiting + (legacyQueue?.waiting ?? 0))
     app.decorate('passwords', {
       hash,
       verify,

@@ -44,7 +44,15 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
       allowedHeaders: ['authorization', 'content-type', 'dpop', 'x-auth-request'],
       // Date: a page whose clock is wrong makes proofs by the one that counts.
-      exposedHeaders: ['date', 'dpop-nonce', 'www-authenticate', 'retry-after', 'x-request-id'],
+      exposedHeaders: [
+        'date',
+        'dpop-nonce',
+        'ratelimit',
+        'ratelimit-policy',
+        'retry-after',
+        'www-authenticate',
+        'x-request-id'
+      ],
       maxAge: 600
     }
     // An OPTIONS request without the headers of a preflight is a question to the route itself.

@@ -78,9 +78,9 @@ function parametersOf(algorithm: SigningAlgorithm, key: KeyObject) {
 }
 
 /** The signer of a private key that is at hand. */
-export function localSigner(algorithm: SigningAlgorithm, privateKey: KeyObject): Signer {
+export function localSigner(algorithm: SigningAlgorithm, privateKey: KeyObject) {
   const { digest, key } = parametersOf(algorithm, privateKey)
-  return { sign: (input) => sign(digest, input, key) }
+  return { sign: (input: Uint8Array) => sign(digest, input, key) } satisfies Signer
 }
 
 /** Looks at each signature of a signer before it counts, so that no token goes out that nobody will accept. */
@@ -109,36 +109,47 @@ export async function probe(key: PublicKey, signer: Signer): Promise<void> {
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
 /**
- * One prepared verifier per key, and for a private key that is at hand one prepared signer. @fastify/jwt prepares them
- * when it is registered with a fixed key, and parses the key at every request when it is given a function: so each key
- * gets an instance of its own, which never serves a request. Whoever keeps the key, verification is always local.
+ * One prepared verifier per key. @fastify/jwt prepares it when it is registered with a fixed key, and parses the key at
+ * every request when it is given a function: so each key gets an instance of its own, which never serves a request.
+ * Whoever keeps the key, verification is always local. A document is signed as a JWS says it (RFC 7515 §5.1), by the
+ * platform, as all others are that have a type of their own.
  */
 export async function makeEngine(key: PublicKey, privateHalf: KeyObject | Signer): Promise<TokenEngine> {
   const algorithm = joseAlgorithm(key.algorithm) as 'ES256' | 'EdDSA' | 'RS256' | 'PS256'
-  const isLocal = privateHalf instanceof KeyObject
   const pem = createPublicKey({ key: key.publicJwk as JsonWebKey, format: 'jwk' }).export({
     format: 'pem',
     type: 'spki'
   }) as string
   const holder = Fastify()
   await holder.register(jwt, {
-    secret: {
-      public: pem,
-      ...(isLocal ? { private: privateHalf.export({ format: 'pem', type: 'pkcs8' }) as string } : {})
-    } as { public: string; private: string },
-    sign: { algorithm, kid: key.kid, header: { typ: 'at+jwt' } as never },
+    secret: { public: pem } as { public: string; private: string },
     // The times are judged with the service's own clock, in domain/access-token.ts.
     verify: { algorithms: [algorithm], checkTyp: 'at+jwt', ignoreExpiration: true, ignoreNotBefore: true, cache: false }
   })
   await holder.ready()
 
-  const signer = isLocal ? localSigner(key.algorithm, privateHalf) : checkedSigner(key, privateHalf)
+  const local = privateHalf instanceof KeyObject ? localSigner(key.algorithm, privateHalf) : undefined
+  const signer = local ?? checkedSigner(key, privateHalf as Signer)
+  const headers = new Map<string, string>()
+  /** What is signed; a header is the same for every document of its type. */
+  function inputOf(typ: string, payload: object): string {
+    let header = headers.get(typ)
+    if (header === undefined) {
+      header = encode({ alg: algorithm, kid: key.kid, typ })
+      headers.set(typ, header)
+    }
+    return `${header}.${encode(payload)}`
+  }
   async function signAs(typ: string, payload: object): Promise<string> {
-    const input = `${encode({ alg: algorithm, kid: key.kid, typ })}.${encode(payload)}`
+    const input = inputOf(typ, payload)
     return `${input}.${(await signer.sign(Buffer.from(input))).toString('base64url')}`
   }
   return {
-    sign: isLocal ? (claims) => holder.jwt.sign(claims) : (claims) => signAs('at+jwt', claims),
+    sign(claims) {
+      if (local === undefined) return signAs('at+jwt', claims)
+      const input = inputOf('at+jwt', claims)
+      return `${input}.${local.sign(Buffer.from(input)).toString('base64url')}`
+    },
     signAs,
     verify: (token) => holder.jwt.verify(token)
   }

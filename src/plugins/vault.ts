@@ -16,8 +16,11 @@ export interface Vault {
   /** Texts are made with the first, and accepted by all. */
   readonly refreshKeys: readonly TextKey[]
   readonly sessionCookieKeys: readonly TextKey[]
+  readonly deviceCookieKeys: readonly TextKey[]
   /** From which the nonces of DPoP follow; given out by the first, and accepted by all. */
   readonly dpopNonceSecrets: readonly [Buffer, ...Buffer[]]
+  /** With which those are digested whom limits are counted for. */
+  readonly rateLimitSecret: Buffer
   /** The secret of authtokens as it followed from the master key that sealed a value; without one, from the present. */
   authtokenSecretOf(sealed: Buffer | undefined): Buffer
 }
@@ -78,8 +81,10 @@ function makeVault(masters: readonly [Buffer, ...Buffer[]]): Vault {
       return Buffer.concat([decipher.update(sealed.subarray(5 + nonceLength, -tagLength)), decipher.final()])
     },
     dpopNonceSecrets: [derive(masters[0], 'dpop nonce'), ...masters.slice(1).map((one) => derive(one, 'dpop nonce'))],
+    rateLimitSecret: derive(masters[0], 'rate limit'),
     isCurrent: (sealed) => sealedBy(sealed) === current,
     refreshKeys: masters.map((master) => textKey(derive(master, 'refresh token'))),
+    deviceCookieKeys: masters.map((master) => textKey(derive(master, 'device cookie'))),
     sessionCookieKeys: masters.map((master) => textKey(derive(master, 'session cookie'))),
     authtokenSecretOf: (sealed) => derive(((sealed && sealedBy(sealed)) ?? current).master, 'authtoken')
   }

@@ -100,6 +100,7 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
       if (body.refresh_token === undefined) {
         throw new Refusal('request_malformed', { detail: 'refresh_token: This parameter is required.' })
       }
+      await app.rateLimits.refresh(request)
       return toRefreshed(await flows.grantRefresh(body.refresh_token, terms))
     }
   )

@@ -8,16 +8,20 @@ import { Empty, problems } from '../schemas/common.js'
 import { Credentials, RefreshRequest, Tokens } from '../schemas/sessions.js'
 import { noContent, toClient, toTokens } from './wire.js'
 
+/** Seconds for which a browser is known, from its last sign-in. */
+const deviceLife = 365 * 86_400
+
 type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> & { body: { refresh_token?: string } }
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows, refreshCookie, sessionCookie } = app
+  const { flows, refreshCookie, sessionCookie, deviceCookie } = app
 
-  function answer(reply: FastifyReply, issued: IssuedTokens, withSessionCookie = false) {
+  function answer(reply: FastifyReply, issued: IssuedTokens, { session = false, device = '' } = {}) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
-    if (withSessionCookie) {
+    if (session) {
       sessionCookie.set(reply, flows.formatSessionCookie(issued.sessionId), issued.authorizationExpiresIn)
     }
+    if (device !== '') deviceCookie.set(reply, device, deviceLife)
     return reply.header('cache-control', 'no-store').send(toTokens(issued))
   }
 
@@ -61,11 +65,13 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       // Not yet an attempt: whoever is sent back for a nonce has not tried a password.
       const proof = await app.dpop.proof(request)
       await app.rateLimits.signIn(request)
-      const issued = await flows.login(credentials, transport, toClient(request), proof)
+      const device = deviceCookie.read(request)
+      const issued = await flows.login({ ...credentials, device }, transport, toClient(request), proof)
       // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
       const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
       if (isLeftOver) sessionCookie.clear(reply)
-      return answer(reply, issued, session)
+      const known = transport === 'cookie' ? flows.deviceCookie(issued.account.id, device) : ''
+      return answer(reply, issued, { session, device: known })
     }
   )
 
@@ -73,6 +79,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     '/refresh',
     {
       onRequest: app.noteRequester,
+      preHandler: app.rateLimits.refresh,
       preValidation: emptyBodyIsAllowed,
       schema: {
         operationId: 'refresh',
@@ -83,7 +90,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
           'A session that is bound to a key asks for a proof by it in the header `DPoP`.',
         tags: ['sessions'],
         body: RefreshRequest,
-        response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 503) }
+        response: { 200: Tokens, 204: Empty, ...problems(400, 401, 403, 413, 415, 429, 503) }
       }
     },
     async (request, reply) => {
@@ -149,13 +156,14 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const leaveSchema = {
     tags: ['sessions'],
     body: RefreshRequest,
-    response: { 204: Empty, ...problems(400, 403, 413, 415, 503) }
+    response: { 204: Empty, ...problems(400, 403, 413, 415, 429, 503) }
   }
 
   app.post(
     '/logout',
     {
       preValidation: emptyBodyIsAllowed,
+      preHandler: app.rateLimits.logout,
       schema: {
         ...leaveSchema,
         operationId: 'logout',
@@ -173,6 +181,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     '/logout/all',
     {
       preValidation: emptyBodyIsAllowed,
+      preHandler: app.rateLimits.logout,
       schema: { ...leaveSchema, operationId: 'logoutAll', summary: 'End all sessions of the account' }
     },
     (request, reply) =>

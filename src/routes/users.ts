@@ -83,6 +83,19 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     async ({ params }) => ({ user: toUser(await flows.enableUser(params.id)) })
   )
 
+  app.post(
+    '/users/:id/unlock',
+    {
+      schema: {
+        ...one,
+        operationId: 'unlockUser',
+        summary: 'Let an account be signed in to that wrong passwords had locked',
+        description: 'Its wrong passwords are forgotten, on every device (`sign_in_delayed`, `sign_in_locked`).'
+      }
+    },
+    async ({ params }) => ({ user: toUser(await flows.unlockUser(params.id)) })
+  )
+
   app.put(
     '/users/:id/roles',
     {

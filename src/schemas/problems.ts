@@ -177,7 +177,8 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
   rate_limited: {
     status: 429,
     title: 'Too many attempts',
-    meaning: 'This address has tried too often (AUTH_RATE_LIMIT_SIGN_IN, AUTH_RATE_LIMIT_REGISTER).',
+    meaning:
+      'This address has tried too often. `RateLimit-Policy` names the limit; the settings AUTH_RATE_LIMIT_* say how often is too often.',
     remedy: 'Try again after the seconds in Retry-After.'
   },
   reauthentication_required: {
@@ -221,6 +222,24 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
     title: 'The session is over',
     meaning: 'It was ended: by a logout, by its owner from another device, by an administrator or by a new password.',
     remedy: 'Let the user sign in again.'
+  },
+  sign_in_delayed: {
+    status: 429,
+    title: 'Too many wrong passwords in a row',
+    meaning:
+      'Passwords for this name were wrong so often that none is looked at for a while, not even the right one: 30 seconds at ' +
+      'first, twice as long each time, an hour at most. It is the same whether or not there is such an account.',
+    remedy: 'Try again after the seconds in Retry-After.'
+  },
+  sign_in_locked: {
+    status: 403,
+    title: 'Too many wrong passwords',
+    meaning:
+      'So many passwords in a row were wrong for this name (AUTH_GUESSES_MAX) that none is looked at any more. It is the same ' +
+      'whether or not there is such an account.',
+    remedy:
+      'An administrator lets the account in again: "npx keyturn user unlock", or POST /v1/admin/users/{id}/unlock. A browser in ' +
+      'which its owner has signed in before is not locked by what others tried.'
   },
   sign_up_closed: {
     status: 403,

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely'
+import type { Guesses } from '../domain/guessing.js'
 import type { AccountTable, Db, Trx } from './tables.js'
 
 export interface Account {
@@ -131,6 +132,46 @@ export async function findByName(
     : query.where('email_key', '=', name.emailKey)
   ).executeTakeFirst()
   return row && toAccountWithPassword(row)
+}
+
+/** Who signs in, and what was guessed for them: on their device where they come from one, or for a name that nobody has. */
+export interface SigningIn {
+  readonly account: AccountWithPassword | undefined
+  /** Whose failures these are. */
+  readonly who: string
+  readonly guesses: Guesses | undefined
+}
+
+/** The account of a name with the failures that count for this sign-in, by one statement. */
+export async function findSigningIn(
+  db: Db,
+  name: { readonly usernameKey: string } | { readonly emailKey: string },
+  whose: { readonly device: { readonly accountId: string; readonly who: string } | null; readonly nobody: string }
+): Promise<SigningIn> {
+  const { rows } = await sql<
+    (AccountRow & { password_hash: string | null }) & { who: string; failures: number | null; retry_at: Date | null }
+  >`
+    select ${sql.join(accountColumns.map((column) => sql.ref(`a.${column}`)))}, a.password_hash,
+      w.who, g.failures, g.retry_at
+    from (values (1)) as one
+      left join account as a on ${
+        'usernameKey' in name ? sql`a.username_key = ${name.usernameKey}` : sql`a.email_key = ${name.emailKey}`
+      }
+      cross join lateral (
+        select case
+          when a.id is null then ${whose.nobody}::text
+          when a.id = ${whose.device?.accountId ?? null}::uuid then ${whose.device?.who ?? null}::text
+          else a.id::text
+        end as who
+      ) as w
+      left join password_guess as g on g.who = w.who`.execute(db)
+  const [row] = rows
+  const { who, failures, retry_at: retryAt } = row!
+  return {
+    account: row!.id === null ? undefined : toAccountWithPassword(row!),
+    who,
+    guesses: failures === null || retryAt === null ? undefined : { failures, retryAt }
+  }
 }
 
 export async function changeNames(

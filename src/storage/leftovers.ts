@@ -37,6 +37,16 @@ export const leftovers: readonly Leftovers[] = [
     rows: ({ now }) => sql`select ctid from used_identifier where expires_at < ${now} order by expires_at`
   },
   {
+    table: 'password_guess',
+    // Of names that nobody has there may be many; an account's own count until its next right password.
+    rows: ({ kept }) => sql`
+      select ctid from password_guess where failed_at < ${kept} and starts_with(who, 'name:') order by failed_at`
+  },
+  {
+    table: 'rate_window',
+    rows: ({ now }) => sql`select ctid from rate_window where ends_at < ${now} order by ends_at`
+  },
+  {
     table: 'status_entry',
     rows: ({ now }) => sql`select ctid from status_entry where expires_at < ${now} order by expires_at`
   },

@@ -158,7 +158,8 @@ export interface Rotation {
 
 /** What a rotation sets, and what must hold for it; `presented` names the values that came. */
 const rotating = (presented: {
-  readonly sessionId: RawBuilder<unknown>
+  /** How the session's row is found. */
+  readonly row: RawBuilder<unknown>
   readonly generation: RawBuilder<unknown>
   readonly transport: RawBuilder<unknown>
   readonly jkt: RawBuilder<unknown>
@@ -173,7 +174,7 @@ const rotating = (presented: {
       rotated_at = greatest(s.rotated_at, ${presented.now}::timestamptz),
       idle_expires_at = least(s.expires_at, ${presented.idleExpiresAt}::timestamptz)`,
   where: sql`
-    where s.id = ${presented.sessionId}
+    where ${presented.row}
       and s.generation <= ${presented.generation}
       and s.transport = ${presented.transport}
       and (s.dpop_jkt is null or s.dpop_jkt = ${presented.jkt})
@@ -195,7 +196,7 @@ const rotating = (presented: {
  */
 export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefined> {
   const { set, where } = rotating({
-    sessionId: sql`${rotation.sessionId}::uuid`,
+    row: sql`s.id = ${rotation.sessionId}::uuid`,
     generation: sql`${rotation.generation}::bigint`,
     transport: sql`${rotation.transport}`,
     jkt: sql`${rotation.jkt}::text`,
@@ -211,10 +212,13 @@ export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefi
  * Rotates several sessions, each named once, by one statement and so by one commit; the ones that did. A row that
  * somebody has locked is passed over: it must not make the others wait, and two such statements never wait for each
  * other. Whoever is missing among the answers is to be rotated alone.
+ *
+ * A row that was locked is found again by its place (`ctid`), not by its key. A version of it that is newer than this
+ * statement's snapshot is not seen there, and its session is then one that is missing.
  */
 export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promise<LiveSession[]> {
   const { set, where } = rotating({
-    sessionId: sql`p.session_id`,
+    row: sql`s.ctid = free.place`,
     generation: sql`p.generation`,
     transport: sql`p.transport`,
     jkt: sql`p.jkt`,
@@ -226,7 +230,7 @@ export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promis
   const ids = rotations.map(({ sessionId }) => sessionId)
   const { rows } = await sql<LiveRow>`
     with free as (
-      select id from session where id = any (${ids}::uuid[]) for update skip locked
+      select id, ctid as place from session where id = any (${ids}::uuid[]) for update skip locked
     )
     update session as s ${set}
     from

@@ -107,6 +107,19 @@ export interface UsedIdentifierTable {
   expires_at: Date
 }
 
+export interface RateWindowTable {
+  digest: Buffer
+  hits: string
+  ends_at: Date
+}
+
+export interface PasswordGuessTable {
+  who: string
+  failures: number
+  retry_at: Date
+  failed_at: Date
+}
+
 export interface StatusEntryTable {
   status_index: string
   expires_at: Date
@@ -159,6 +172,8 @@ export interface Tables {
   role: RoleTable
   api_token: ApiTokenTable
   revocation: RevocationTable
+  password_guess: PasswordGuessTable
+  rate_window: RateWindowTable
   used_identifier: UsedIdentifierTable
   status_entry: StatusEntryTable
   event_receiver: EventReceiverTable

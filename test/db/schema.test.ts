@@ -95,6 +95,13 @@ const columns = {
     created_at: 'timestamptz',
     expires_at: 'timestamptz'
   },
+  rate_window: { digest: 'bytea', hits: 'int8', ends_at: 'timestamptz' },
+  password_guess: {
+    who: 'text',
+    failures: 'int4',
+    retry_at: 'timestamptz',
+    failed_at: 'timestamptz'
+  },
   used_identifier: {
     digest: 'bytea',
     expires_at: 'timestamptz'

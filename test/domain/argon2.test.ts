@@ -17,7 +17,15 @@ const { vectors } = JSON.parse(readFileSync(new URL('../vectors/argon2/argon2id.
   vectors: Vector[]
 }
 
-const cheap = { memory: 8, iterations: 1, concurrency: 1, legacyConcurrency: 1, maxWaiting: 100, maxWait: 60_000 }
+const cheap = {
+  memory: 8,
+  iterations: 1,
+  concurrency: 1,
+  peppers: { current: null, known: [] },
+  legacyConcurrency: 1,
+  maxWaiting: 100,
+  maxWait: 60_000
+}
 
 async function hasher(t: Test, parameters: { memory?: number; iterations?: number } = {}) {
   const app = Fastify()

@@ -6,7 +6,15 @@ import { firebaseExample, passwordVectors } from '../support/password-vectors.js
 
 async function hasher(t: Test) {
   const app = Fastify()
-  const options = { memory: 8, iterations: 1, concurrency: 1, legacyConcurrency: 1, maxWaiting: 100, maxWait: 60_000 }
+  const options = {
+    memory: 8,
+    iterations: 1,
+    concurrency: 1,
+    peppers: { current: null, known: [] },
+    legacyConcurrency: 1,
+    maxWaiting: 100,
+    maxWait: 60_000
+  }
   await app.register(passwords, options)
   t.teardown(() => app.close())
   await app.ready()

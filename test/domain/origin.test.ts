@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type CookieRequest, judgeCookieRequest, refusalOfOrigin } from '../../src/domain/origin.js'
+import {
+  type CookieRequest,
+  judgeCookieRequest,
+  judgeForwardedCookie,
+  refusalOfOrigin
+} from '../../src/domain/origin.js'
 
 const allowed = new Set(['https://auth.test', 'https://app.test'])
 const json = 'application/json'
@@ -100,5 +105,26 @@ t.test('an origin that may be allowed is written as browsers write it', async (t
     ' https://app.example.com'
   ]) {
     t.not(refusalOfOrigin(bad), null, JSON.stringify(bad))
+  }
+})
+
+t.test('a request to a proxy’s upstream comes from its own pages or from those that are allowed', async (t) => {
+  const own = 'https://shop.test'
+  const cases: Array<[string, string | undefined, string | undefined, string | null, boolean]> = [
+    ['the own page', 'same-origin', own, own, true],
+    ['the own page, as it says alone', 'same-origin', undefined, null, true],
+    ['an old browser', undefined, own, own, true],
+    ['an allowed page', 'same-site', 'https://app.test', own, true],
+    ['a sibling host', 'same-site', 'https://evil.test', own, false],
+    ['another site', 'cross-site', 'https://evil.example', own, false],
+    ['a navigation', 'none', undefined, own, false],
+    ['neither', undefined, undefined, own, false],
+    ['origin null', undefined, 'null', own, false],
+    ['an origin where the own one is not known', undefined, own, null, false],
+    ['the own host by http', undefined, 'http://shop.test', own, false],
+    ['a value that no browser sends', 'SAME-ORIGIN', undefined, own, false]
+  ]
+  for (const [title, fetchSite, origin, ownOrigin, isAllowed] of cases) {
+    t.equal(judgeForwardedCookie({ fetchSite, origin, own: ownOrigin }, allowed) === null, isAllowed, title)
   }
 })

@@ -489,7 +489,9 @@ t.test('of credential × authenticators × requirement × method only the intend
     (options) => ({
       ...options,
       logger: false,
-      authenticators: { order, custom: customAuthenticators(() => app) }
+      authenticators: { order, custom: customAuthenticators(() => app) },
+      // One person gives a wrong password in a thousand cells.
+      flows: { ...options.flows, guessing: { free: 100_000, max: 100_000 } }
     }),
     async (built) => {
       app = built

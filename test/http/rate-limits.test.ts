@@ -7,6 +7,7 @@ const limited = (t: Parameters<typeof world>[0], signIn: number | null, register
     trustedProxies: ['127.0.0.1'],
     authenticators: { order: ['token', 'bearer', 'basic'], custom: [] },
     rateLimits: {
+      ...options.rateLimits,
       signIn: signIn === null ? null : { max: signIn, window: 60_000 },
       register: register === null ? null : { max: register, window: 60_000 }
     }

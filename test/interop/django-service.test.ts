@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { SigningAlgorithm } from '../../src/domain/key-ring.js'
 import { generateKey } from '../../src/plugins/token-engine.js'
+import { converse } from '../support/conversation.js'
 import { encode, forge, workshop } from '../support/forge.js'
-import { converse, missingModules, python } from '../support/python.js'
+import { missingModules, python } from '../support/python.js'
 import { freePort, scratchFolder } from '../support/service.js'
 import { unpackSnippets } from '../support/snippets.js'
 import { type World, world } from '../support/world.js'
@@ -55,10 +56,10 @@ interface Answer {
 function django(t: Test, issuer: string, { algorithm = 'ES256', apiKey = '' } = {}) {
   const folder = scratchFolder(t)
   unpackSnippets(document, 'python', folder)
-  const { ask } = converse(t, script, [folder], {
-    KEYTURN_ISSUER: issuer,
-    KEYTURN_ALGORITHM: algorithm,
-    KEYTURN_API_KEY: apiKey
+  const { ask } = converse(t, {
+    command: python,
+    words: ['-B', script, folder],
+    environment: { KEYTURN_ISSUER: issuer, KEYTURN_ALGORITHM: algorithm, KEYTURN_API_KEY: apiKey }
   })
   const get = async (path: string, token?: string) => (await ask({ path, token })) as Answer
   /** What it answers where IsAuthenticated, IsAdminUser and a custom permission class guard. */

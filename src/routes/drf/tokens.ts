@@ -118,6 +118,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
   async function refresh(request: FastifyRequest): Promise<Answer> {
     const { refresh: token = '' } = readFields(request.body, { refresh: {} })
     const { requester } = request
+    await app.rateLimits.refresh(request)
     let issued: IssuedTokens
     try {
       issued = rotate ? await flows.refresh(token, 'body', null, { requester }) : await flows.renew(token, requester)

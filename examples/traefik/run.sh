@@ -1,0 +1,3 @@
+#!/bin/sh
+# Keyturn, a shop, and traefik in front of both, on http://localhost:8080. Ends with Ctrl-C.
+exec node "$(dirname "$0")/../behind-a-proxy/run.js" traefik

@@ -1,0 +1,71 @@
+import { judgeGuess, waitAfter } from '../domain/guessing.js'
+import { Refusal } from '../domain/refusal.js'
+import { uuidFromBytes } from '../domain/uuid.js'
+import * as accounts from '../storage/accounts.js'
+import * as guesses from '../storage/guesses.js'
+import type { Tools } from './flow.js'
+
+/** The value of the cookie of a browser in which somebody has signed in: the one it had, where it was theirs already. */
+export function deviceCookie(tools: Tools, accountId: string, had: string | undefined): string {
+  const device = had === undefined ? null : tools.readDeviceCookie(had)
+  if (device?.accountId === accountId) return had!
+  return tools.formatDeviceCookie({ accountId, deviceId: uuidFromBytes(tools.entropy(16)) })
+}
+
+/** Who signs in, by a name and the cookie of a device, with what was guessed for them. */
+export async function findSigningIn(
+  tools: Tools,
+  name: { readonly usernameKey: string } | { readonly emailKey: string },
+  device: string | undefined
+): Promise<accounts.SigningIn> {
+  const known = device === undefined ? null : tools.readDeviceCookie(device)
+  const { accountId, deviceId } = known ?? {}
+  const isKnown = accountId !== undefined && deviceId !== undefined
+  return await accounts.findSigningIn(tools.db, name, {
+    device: isKnown ? { accountId, who: guesses.whoOf.device(accountId, deviceId) } : null,
+    nobody: guesses.whoOf.name(tools.digestName('usernameKey' in name ? name.usernameKey : name.emailKey))
+  })
+}
+
+/** What somebody who is signed in already has guessed of the password. */
+export async function guessesInSession(
+  tools: Tools,
+  accountId: string
+): Promise<Pick<accounts.SigningIn, 'who' | 'guesses'>> {
+  const who = guesses.whoOf.session(accountId)
+  return { who, guesses: await guesses.find(tools.db, who) }
+}
+
+/**
+ * Looks at a password unless too many were wrong. `verify` says whether it is right. Throws `sign_in_delayed` or
+ * `sign_in_locked` before it is asked, with the same words for a name that nobody has; false for a password that was wrong, or
+ * that came at once with so many wrong ones that it does not count.
+ */
+export async function guess(
+  tools: Tools,
+  { who, guesses: held }: Pick<accounts.SigningIn, 'who' | 'guesses'>,
+  verify: () => Promise<boolean>
+): Promise<boolean> {
+  const { db, settings } = tools
+  const verdict = judgeGuess(held, settings.guessing, tools.clock())
+  if (verdict.kind === 'locked') throw new Refusal('sign_in_locked', { because: `${settings.guessing.max} failures` })
+  if (verdict.kind === 'wait') {
+    throw new Refusal('sign_in_delayed', { because: 'failures', retryAfter: Math.ceil(verdict.left / 1000) })
+  }
+  if (await verify()) return await guesses.clear(db, who, tools.clock())
+  const counted = await guesses.record(db, who, settings.guessing, tools.clock())
+  if (counted !== undefined && waitAfter(counted.failures, settings.guessing) > 0) {
+    const [account] = who.startsWith('name:') ? [undefined] : who.split('/')
+    tools.log('login.delayed', { account, failures: counted.failures })
+  }
+  return false
+}
+
+/** Lets an account be signed in to again that too many wrong passwords had locked. */
+export async function unlockUser(tools: Tools, id: string): Promise<accounts.Account> {
+  const account = await accounts.find(tools.db, id)
+  if (account === undefined) throw new Refusal('not_found')
+  await guesses.forget(tools.db, id)
+  tools.log('user.unlocked', { account: id })
+  return account
+}
