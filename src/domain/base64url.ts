@@ -25,7 +25,7 @@ export function isCanonicalBase64url(text: string): boolean {
 const { Buffer: node } = globalThis as { readonly Buffer?: typeof Buffer }
 
 /** The bytes of a base64url text that was found canonical. */
-export function bytesOfBase64url(text: string): Uint8Array {
+export function bytesOfBase64url(text: string): Uint8Array<ArrayBuffer> {
   if (node !== undefined) return node.from(text, 'base64url')
   const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
   return Uint8Array.from(binary, (character) => character.charCodeAt(0))

@@ -44,6 +44,11 @@ export class FakeBrowser {
   /** Everything that tabs told each other. */
   readonly messages: unknown[] = []
 
+  /** Whether it has a refresh token; what tells that somebody signed in here once stays. */
+  get hasRefreshToken(): boolean {
+    return this.cookies.has('keyturn-rt')
+  }
+
   constructor(
     readonly w: BrowserWorld,
     readonly t: Test
