@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use beside npm's packages, where Debian has it: verifiers in other languages, and Django with
-# what moves over from it (test/interop), nginx, Caddy and PgBouncer (test/deploy), Redis (test/http), Chromium (test/browser).
-# Where all is there already, it does nothing.
+# what moves over from it (test/interop), nginx, Caddy and PgBouncer (test/deploy), Redis (test/http), Chromium
+# (test/browser). Where all is there already, it does nothing.
 set -eu
 
 packages='python3-jwt python3-jwcrypto python3-cryptography python3-django python3-djangorestframework

@@ -58,13 +58,18 @@ export async function decodeStatusList(value: unknown, cap = maxBytes): Promise<
 
 /** Chunk by chunk, so that no more than the cap and one of them is ever held; undefined where it is more. */
 async function inflate(lst: string, cap: number): Promise<Uint8Array | undefined> {
-  const compressed = new Blob([bytesOfBase64url(lst)])
+  const compressed = new Blob([bytesOfBase64url(lst) as Uint8Array<ArrayBuffer>])
+  // A reader: not every platform iterates over streams.
+  const reader = compressed.stream().pipeThrough(new DecompressionStream('deflate')).getReader()
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of compressed.stream().pipeThrough(new DecompressionStream('deflate'))) {
-    length += chunk.length
-    if (length > cap) return undefined
-    chunks.push(chunk)
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.length
+    if (length > cap) {
+      await reader.cancel()
+      return undefined
+    }
+    chunks.push(read.value)
   }
   const bytes = new Uint8Array(length)
   let at = 0
