@@ -20,3 +20,19 @@ export function isCanonicalBase64url(text: string): boolean {
       return false
   }
 }
+
+/** Node's own is several times faster than what every platform has. */
+const { Buffer: node } = globalThis as { readonly Buffer?: typeof Buffer }
+
+/** The bytes of a base64url text that was found canonical. */
+export function bytesOfBase64url(text: string): Uint8Array {
+  if (node !== undefined) return node.from(text, 'base64url')
+  const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0))
+}
+
+/** What a base64url text that was found canonical says in UTF-8. */
+export function textOfBase64url(text: string): string {
+  if (node !== undefined) return node.from(text, 'base64url').toString()
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytesOfBase64url(text))
+}

@@ -1,4 +1,5 @@
-import { type Authorization, basicCredentials } from './authorization.js'
+import type { Authorization } from './authorization.js'
+import { basicCredentials } from './basic-credentials.js'
 
 /** How a client says who it is (RFC 6749 §2.3, RFC 7521 §4.2). */
 export type ClientCredentials =

@@ -1,5 +1,5 @@
 import { type Revocation, type RevocationKind, revocationKinds } from './revocation.js'
-import { cursorOf, idOf, isCursor, origin } from './revocation-log.js'
+import { idOf, isCursor, origin } from './revocation-cursor.js'
 import { type GateVerdict, passGate } from './token-gate.js'
 
 /** The feed's documents are of a type of their own, so that neither passes for another (RFC 8725 §3.11). */
@@ -8,8 +8,6 @@ export const feedType = 'keyturn-revocations+jwt'
 export const feedMaxEntries = 5_000
 /** Characters of one document at most: more than the longest subjects make of that many entries. */
 export const feedMaxLength = 2_000_000
-/** Seconds for which a document may be taken for the present state. */
-const feedLifetime = 60
 /** Seconds of life beyond which a document is no honest one. */
 const longestLifetime = 600
 
@@ -35,35 +33,6 @@ export interface FeedDocument {
   /** There where the cursor means nothing here: forget it, and begin at the origin. */
   readonly reset?: true
   readonly entries: readonly FeedEntry[]
-}
-
-export interface FeedContent {
-  readonly since: string
-  /** The entries after it, or undefined where it is no cursor of this log. */
-  readonly entries: readonly Revocation[] | undefined
-  /** The last entry that there is. */
-  readonly cursor: string
-}
-
-/** One page of the feed. A reset carries no entries: the reader begins anew, with the same snapshot as all others. */
-export function composeFeed({ since, entries, cursor }: FeedContent, issuer: string, now: Date): FeedDocument {
-  const iat = Math.floor(now.getTime() / 1000)
-  const head = { iss: issuer, iat, exp: iat + feedLifetime, since }
-  if (entries === undefined) return { ...head, cursor: origin, complete: false, reset: true, entries: [] }
-  const last = entries.at(-1)
-  const complete = entries.length < feedMaxEntries
-  return {
-    ...head,
-    // The last entry of all may have expired by itself; whoever has read everything is there nevertheless.
-    cursor: complete || last === undefined ? cursor : cursorOf(last),
-    complete,
-    entries: entries.map(({ id, kind, subject, expiresAt }) => ({
-      id,
-      kind,
-      sub: subject,
-      exp: Math.ceil(expiresAt.getTime() / 1000)
-    }))
-  }
 }
 
 export type FeedReason =
@@ -174,6 +143,13 @@ export function judgeFeed(payload: unknown, expected: FeedExpectation, now: Date
   }
   if (!isInOrder(document)) return refuse('order_wrong')
   const known = document.entries.filter(({ kind }) => revocationKinds.includes(kind))
+  // Many expire in the same second: one date for all of them is half of what they would take in memory.
+  const dates = new Map<number, Date>()
+  const dateOf = (second: number) => {
+    const date = dates.get(second) ?? new Date(second * 1000)
+    dates.set(second, date)
+    return date
+  }
   return {
     kind: 'add',
     entries: known.map(({ id, kind, sub, exp }) => ({
@@ -181,7 +157,7 @@ export function judgeFeed(payload: unknown, expected: FeedExpectation, now: Date
       kind,
       subject: sub,
       because: 'feed',
-      expiresAt: new Date(exp * 1000)
+      expiresAt: dateOf(exp)
     })),
     cursor: document.cursor,
     complete: document.complete,

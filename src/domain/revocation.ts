@@ -71,6 +71,11 @@ export class RevocationSet {
     }
   }
 
+  /** Whether a signing key was revoked: whatever it has signed is over, and whatever it will sign. */
+  endsKey(kid: string): boolean {
+    return this.#byKind.key.size > 0 && this.#byKind.key.has(kid)
+  }
+
   /** What ended a principal's credential, or undefined. */
   find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined {
     const { session, account, role, token, api_token: apiToken, all } = this.#byKind

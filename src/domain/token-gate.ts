@@ -1,3 +1,4 @@
+import { textOfBase64url } from './base64url.js'
 import { type CompactReason, splitCompact } from './compact-jws.js'
 
 /** Why a text is not a token that we could have made, before any cryptography is spent on it. */
@@ -37,7 +38,7 @@ export function passGate(token: string, typ = 'at+jwt', maxLength = tokenMaxLeng
   if (!parts.ok) return parts
   let header: Record<string, unknown>
   try {
-    header = JSON.parse(Buffer.from(parts.header, 'base64url').toString())
+    header = JSON.parse(textOfBase64url(parts.header))
   } catch {
     return refuse('header_unreadable')
   }

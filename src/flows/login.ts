@@ -1,4 +1,4 @@
-import type { Proof } from '../domain/dpop.js'
+import type { Proof } from '../domain/dpop-proof.js'
 import { emailKey, usernameKey } from '../domain/identity.js'
 import { passwordScheme } from '../domain/legacy-password.js'
 import { Refusal } from '../domain/refusal.js'

@@ -1,4 +1,4 @@
-import type { Proof } from '../domain/dpop.js'
+import type { Proof } from '../domain/dpop-proof.js'
 import { Refusal } from '../domain/refusal.js'
 import * as usedIdentifiers from '../storage/used-identifiers.js'
 import type { Tools } from './flow.js'

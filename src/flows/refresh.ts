@@ -1,4 +1,4 @@
-import type { Proof } from '../domain/dpop.js'
+import type { Proof } from '../domain/dpop-proof.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { type HeldSession, judgeRefresh, type RotationVerdict } from '../domain/rotation.js'
 import { narrow, scopesOf } from '../domain/scope.js'

@@ -1,4 +1,4 @@
-import type { Proof } from '../domain/dpop.js'
+import type { Proof } from '../domain/dpop-proof.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { narrow } from '../domain/scope.js'
 import { secondsUntil } from '../domain/session.js'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Authorization, basicCredentials, bearerToken } from '../domain/authorization.js'
+import { type Authorization, bearerToken } from '../domain/authorization.js'
+import { basicCredentials } from '../domain/basic-credentials.js'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 

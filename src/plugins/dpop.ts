@@ -1,14 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import {
-  judgeProof,
-  noncesAt,
-  type Proof,
-  type ProofReason,
-  passProofGate,
-  proofHeaders,
-  proofOf
-} from '../domain/dpop.js'
+import { judgeProof, type ProofReason, passProofGate, proofHeaders } from '../domain/dpop.js'
+import { noncesAt, type Proof, proofOf, tokenHash } from '../domain/dpop-proof.js'
 import { Refusal } from '../domain/refusal.js'
 import { isSignedBy } from './jose.js'
 
@@ -93,7 +86,8 @@ export const dpop = fp<DpopOptions>(
         const now = clock()
         const { method, uri } = provenRequest(request)
         const nonces = nonce === 'required' ? secrets.flatMap((secret) => noncesAt(secret, now)) : null
-        const verdict = judgeProof(draft, { method, uri, accessToken, nonces }, now)
+        const accessTokenHash = accessToken === undefined ? undefined : tokenHash(accessToken)
+        const verdict = judgeProof(draft, { method, uri, accessTokenHash, nonces }, now)
         if (!verdict.ok) throw refusalOf(verdict.because, verdict.claim)
         // After all that is cheap.
         if (!(await isSignedBy(text, draft.jwk, draft.algorithm))) throw refusalOf('signature_wrong')

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import fp from 'fastify-plugin'
+import { composeFeed } from '../domain/feed-page.js'
 import { Refusal } from '../domain/refusal.js'
-import { composeFeed, feedMaxEntries, feedType } from '../domain/revocation-feed.js'
-import { idOf } from '../domain/revocation-log.js'
+import { idOf } from '../domain/revocation-cursor.js'
+import { feedMaxEntries, feedType } from '../domain/revocation-feed.js'
 
 /** One signed document of the feed. */
 export interface FeedPage {

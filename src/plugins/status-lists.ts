@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto'
 import fp from 'fastify-plugin'
-import {
-  encodeStatusList,
-  listSize,
-  type StatusListClaims,
-  StatusPlaces,
-  type StatusReference,
-  statusListType
-} from '../domain/status-list.js'
+import { listSize, type StatusListClaims, type StatusReference, statusListType } from '../domain/status-list.js'
+import { encodeStatusList, StatusPlaces } from '../domain/status-places.js'
 import * as statusEntries from '../storage/status-entries.js'
 
 /** A list as it is served. */

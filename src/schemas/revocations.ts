@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { cursorPattern } from '../domain/revocation-log.js'
+import { cursorPattern } from '../domain/revocation-cursor.js'
 import { closed } from './common.js'
 
 const Cursor = Type.String({

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { basicCredentials, bearerToken, hasTokenInQuery, readAuthorization } from '../../src/domain/authorization.js'
+import { bearerToken, hasTokenInQuery, readAuthorization } from '../../src/domain/authorization.js'
+import { basicCredentials } from '../../src/domain/basic-credentials.js'
 
 const read = (text: string) => readAuthorization(['Host', 'x', 'aUtHorization', text])
 

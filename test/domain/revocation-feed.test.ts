@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
+import { composeFeed } from '../../src/domain/feed-page.js'
 import type { Revocation } from '../../src/domain/revocation.js'
+import { origin } from '../../src/domain/revocation-cursor.js'
 import {
-  composeFeed,
   type FeedExpectation,
   feedMaxEntries,
   feedMaxLength,
@@ -10,7 +11,7 @@ import {
   judgeFeed,
   passFeedGate
 } from '../../src/domain/revocation-feed.js'
-import { cursorOf, origin } from '../../src/domain/revocation-log.js'
+import { cursorOf } from '../../src/domain/revocation-log.js'
 import { forge } from '../support/forge.js'
 
 const now = new Date('2030-01-01T12:00:00Z')

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Revocation } from '../../src/domain/revocation.js'
-import { cursorOf, idOf, isCursor, origin, RevocationLog } from '../../src/domain/revocation-log.js'
+import { idOf, isCursor, origin } from '../../src/domain/revocation-cursor.js'
+import { cursorOf, RevocationLog } from '../../src/domain/revocation-log.js'
 
 const at = (seconds: number) => new Date(Date.parse('2030-01-01T12:00:00Z') + seconds * 1000)
 const entry = (id: number, subject = `session-${id}`, expiresAt = at(600)): Revocation => ({

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import t from 'tap'
+import { origin } from '../../src/domain/revocation-cursor.js'
 import { feedMaxEntries } from '../../src/domain/revocation-feed.js'
-import { origin } from '../../src/domain/revocation-log.js'
 import { insertMany, listening, read, signOut, withFeed } from '../support/feed.js'
 import { until } from '../support/until.js'
 import { world } from '../support/world.js'

@@ -28,7 +28,7 @@ async function statusOf(w: World, accessToken: string, app = w.app): Promise<num
     issuer,
     currentDate: w.now()
   })
-  const verdict = judgeStatusList(payload, uri, 5, w.now())
+  const verdict = await judgeStatusList(payload, uri, 5, w.now())
   if (!verdict.ok) throw new Error(verdict.because)
   return statusAt(verdict.list, idx)
 }

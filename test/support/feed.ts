@@ -5,8 +5,8 @@ import { sql } from 'kysely'
 import type { Test } from 'tap'
 import { principal } from '../../src/domain/principal.js'
 import { RevocationSet } from '../../src/domain/revocation.js'
+import { origin } from '../../src/domain/revocation-cursor.js'
 import { type FeedDocument, feedType, judgeFeed, passFeedGate } from '../../src/domain/revocation-feed.js'
-import { origin } from '../../src/domain/revocation-log.js'
 import { type Change, issuer, type World, world } from './world.js'
 
 type App = World['app']

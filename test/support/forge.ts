@@ -1,8 +1,10 @@
 import { constants, createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto'
 import type { Test } from 'tap'
+import { createVerifier, type Verifier } from '../../packages/verifier/src/index.js'
 import type { SigningAlgorithm } from '../../src/domain/key-ring.js'
 import type { TokenReason } from '../../src/plugins/access-tokens.js'
-import type { World } from './world.js'
+import { fetchFrom } from './verifier.js'
+import { issuer, type World } from './world.js'
 
 export const encode = (value: unknown) =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
@@ -70,7 +72,24 @@ export async function workshop(w: World): Promise<Workshop> {
   }
 }
 
-/** The token is refused for this reason, and over HTTP with 401 and nothing of it in the answer. */
+const verifiers = new WeakMap<World, Verifier>()
+
+/** The package that other services verify with: what is refused here is refused there, for the same reason. */
+function packageFor(w: World): Verifier {
+  const known = verifiers.get(w)
+  if (known !== undefined) return known
+  const verifier = createVerifier({
+    issuer,
+    audience: 'api',
+    revocation: 'none',
+    fetch: fetchFrom(w.app),
+    now: () => w.now().getTime()
+  })
+  verifiers.set(w, verifier)
+  return verifier
+}
+
+/** The token is refused for this reason, by the package too, and over HTTP with 401 and nothing of it in the answer. */
 export async function refused(
   t: Test,
   w: World,
@@ -82,6 +101,15 @@ export async function refused(
   const expected: readonly string[] = typeof because === 'string' ? [because] : because
   t.ok(!verdict.ok && expected.includes(verdict.because), `${title}: ${verdict.ok ? 'accepted' : verdict.because}`)
   t.equal(await w.app.accessTokens.sessionOf(token), undefined, `${title}: ends no session either`)
+  const elsewhere = await packageFor(w).tryVerify(token)
+  const why = elsewhere.ok ? 'accepted' : elsewhere.error.internal.because
+  // The service's engine verifies and reads in one step, so to it what cannot be read is not signed.
+  const isRight = expected.includes(why) || (expected.includes('signature_wrong') && why === 'payload_not_an_object')
+  t.ok(!elsewhere.ok && elsewhere.error.status === 401 && isRight, `${title}: the package says ${why}`)
+  if (!elsewhere.ok && token.length > 40) {
+    const answer = JSON.stringify([elsewhere.error.toProblem(), elsewhere.error.headers])
+    t.notOk(answer.includes(token.slice(0, 40)), `${title}: not repeated by the package`)
+  }
   if (!/^[\x21-\x7e]+$/.test(token)) return
   const response = await w.get('/v1/me', token)
   t.equal(response.statusCode, 401, title)
