@@ -1,4 +1,3 @@
-/** What the client can be told to do. */
-export interface AuthClientOptions {
-  readonly baseUrl: string | URL
-}
+export { createAuthClient } from './client.js'
+export type { LocalCode, Problem, ProblemCode, Result, ServiceCode } from './problem.js'
+export * from './types.js'

@@ -1,0 +1,47 @@
+import t from 'tap'
+import { becomes, chromiumWorld, login, needsChromium, refresh, status } from '../support/chromium.js'
+import { goodPassword } from '../support/world.js'
+
+const rounds = 20
+
+for (const [how, prepare, options] of [
+  ['with locks and a channel', '', {}],
+  ['without a channel', '', { tabSync: false }],
+  ['without locks', 'Object.defineProperty(navigator, "locks", { value: undefined })', {}],
+  ['with neither', 'Object.defineProperty(navigator, "locks", { value: undefined })', { tabSync: false }]
+] as const) {
+  t.test(`three tabs refresh together, ${rounds} times, ${how}: nobody is signed out`, needsChromium, async (t) => {
+    const w = await chromiumWorld(t)
+    if (prepare) await w.context.addInitScript(prepare)
+    const first = await w.tab(options)
+    await login(first, await w.account(), goodPassword)
+    const tabs = [first, await w.tab(options), await w.tab(options)]
+    const before = w.front.count('/v1/refresh')
+    for (let round = 0; round < rounds; round++) {
+      const tokens = await Promise.all(tabs.map(refresh))
+      t.ok(tokens.every(Boolean))
+    }
+    t.same(await Promise.all(tabs.map(status)), ['authenticated', 'authenticated', 'authenticated'])
+    t.same(await w.signOuts(), [])
+    const requests = w.front.count('/v1/refresh') - before
+    t.comment(`${requests} requests for ${3 * rounds} wishes`)
+    if (how === 'with locks and a channel') t.ok(requests < 2 * rounds, 'one refresh is for all, but for chance')
+  })
+}
+
+t.test('a tab that is closed in the middle of a refresh takes nobody along', needsChromium, async (t) => {
+  const w = await chromiumWorld(t)
+  const [closing, staying] = [await w.tab(), await w.tab()]
+  await login(closing, await w.account(), goodPassword)
+  await becomes(staying, 'authenticated')
+  const held = w.front.hold('/v1/refresh')
+  void refresh(closing).catch(() => {})
+  await held.arrived
+  const waiting = refresh(staying)
+  await closing.close()
+  t.ok(await waiting)
+  held.release()
+  t.ok(await refresh(staying))
+  t.equal(await status(await w.tab()), 'authenticated')
+  t.same(await w.signOuts(), [])
+})
