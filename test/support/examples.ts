@@ -64,3 +64,23 @@ export async function runSession(name: string, environment: Record<string, strin
   await once(shell, 'close')
   return output.trim()
 }
+
+interface Sent {
+  readonly body?: object
+  readonly token?: string
+}
+
+/** Sends JSON, and reads what comes as JSON, null where nothing does. */
+export async function send(url: string, method: string, { body, token }: Sent = {}) {
+  const response = await fetch(url, {
+    method,
+    headers: {
+      ...(body && { 'content-type': 'application/json' }),
+      ...(token && { authorization: `Bearer ${token}` })
+    },
+    ...(body && { body: JSON.stringify(body) })
+  })
+  const text = await response.text()
+  const { status, headers } = response
+  return { status, headers, body: text === '' ? null : JSON.parse(text) }
+}
