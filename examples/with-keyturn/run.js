@@ -5,11 +5,12 @@
 // Keyturn listens on KEYTURN_PORT (3000) and has an administrator, `root` with the password `correct horse battery`, unless
 // AUTH_BOOTSTRAP_ADMIN_… says otherwise. The ports of the examples are FASTIFY_PORT (4001), EXPRESS_PORT (4002), DJANGO_PORT
 // (4003) and SPA_PORT (5173). Keyturn's own settings are read from the environment, as ever.
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { answers, root, start, startKeyturn, stop, tellReady } from '../processes.js'
 
-const { KEYTURN_PORT = '3000', FASTIFY_PORT = '4001', EXPRESS_PORT = '4002' } = process.env
+const { KEYTURN_PORT = '3000', FASTIFY_PORT = '4001', EXPRESS_PORT = '4002', DJANGO_PORT = '4003' } = process.env
 
 const keyturn = `http://localhost:${KEYTURN_PORT}`
 
@@ -24,6 +25,20 @@ async function startService(name, port, issuer) {
   return `http://localhost:${port}`
 }
 
+/** An interpreter that has what Django's service needs: Debian's packages are Debian's own one's. */
+const python = [process.env.PYTHON, '/usr/bin/python3', 'python3'].find(
+  (one) => one && spawnSync(one, ['-c', 'import cryptography, rest_framework_simplejwt']).status === 0
+)
+
+async function startDjango() {
+  start(python, ['-B', 'manage.py', 'runserver', '--noreload', `localhost:${DJANGO_PORT}`], {
+    cwd: join(root, 'examples/service-django'),
+    environment: { AUTH_ISSUER: keyturn }
+  })
+  await answers(`http://localhost:${DJANGO_PORT}/readyz`)
+  return `http://localhost:${DJANGO_PORT}`
+}
+
 const examples = {
   'service-fastify': {
     issuer: keyturn,
@@ -32,6 +47,14 @@ const examples = {
   'service-express': {
     issuer: keyturn,
     begin: () => startService('service-express', EXPRESS_PORT, keyturn)
+  },
+  'service-django': {
+    issuer: keyturn,
+    lack: () =>
+      python
+        ? null
+        : 'Django is not installed: apt-get install python3-djangorestframework-simplejwt python3-cryptography',
+    begin: startDjango
   }
 }
 
