@@ -35,6 +35,12 @@ const strange: Record<string, Fault> = {
   'a 401 with a code of the future': problem(401, 'moon_in_wrong_phase'),
   'a 401 with the name of a member of every object': problem(401, 'constructor'),
   'a 403 with the code of an end': problem(403, 'session_revoked'),
+  'a 403 whose body says 401': {
+    kind: 'answer',
+    status: 403,
+    headers: json,
+    body: '{"status":401,"code":"session_revoked"}'
+  },
   'a 403 for the origin': problem(403, 'csrf_failed'),
   'a 404': problem(404, 'not_found'),
   'a 429': { kind: 'answer', status: 429, headers: { 'retry-after': '1' } },

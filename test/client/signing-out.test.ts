@@ -177,3 +177,20 @@ t.test('a sign-out in another tab beats a refresh of this one', async (t) => {
   slow.release()
   t.match(await ready, { status: 'anonymous', reason: 'other_tab' })
 })
+
+t.test('without storage, too, a sign-out that waits does not end the session of whoever signs in next', async (t) => {
+  const { w, browser, tab, username } = await signedIn(t)
+  const storage = globalThis.localStorage
+  Reflect.deleteProperty(globalThis, 'localStorage')
+  t.teardown(() => Object.assign(globalThis, { localStorage: storage }))
+  const other = browser.tab()
+  await other.client.ready()
+  w.front.once('/v1/logout', { kind: 'unheard' })
+  t.same(await tab.client.logout(), { serverConfirmed: false })
+  t.ok(await until(() => other.client.state.status === 'anonymous'))
+  await other.client.login({ username, password: goodPassword })
+  t.ok(await until(() => tab.client.state.status === 'authenticated'))
+  tab.clock.pass(60_000)
+  t.ok(await tab.client.getAccessToken({ forceRefresh: true }))
+  t.equal(w.front.count('/v1/logout'), 1)
+})

@@ -57,7 +57,6 @@ export function createResources(
   async function afterRefusal({ accessToken }: Credential): Promise<Credential | undefined> {
     const sessionId = claimsOf(accessToken)?.sid
     const isOfNow = () => sessionId !== undefined && keeper.held?.session.id === sessionId
-    if (!isOfNow()) return undefined
     if (keeper.held?.token.accessToken === accessToken) {
       // A service that refuses every token must not make the others refresh at each request.
       if (clock.mono() < futileUntil) return undefined
