@@ -160,6 +160,7 @@ for (const [name, build] of [
     t.equal(await ask('/articles?page=2', proof('/articles')), 200)
     t.equal(await ask('/articles', proof('/open')), 401)
     t.equal(await ask('/articles'), 401)
+    t.equal(await ask('/inner', proof('/inner')), 403, 'of two guards both look, and the proof counts once')
     const used = proof('/articles')
     t.same([await ask('/articles', used), await ask('/articles', used)], [200, 401])
   })

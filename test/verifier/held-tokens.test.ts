@@ -47,7 +47,8 @@ t.test('two tokens that differ in one letter share nothing', async (t) => {
   const { token } = await workshop(w)
   const verifier = verifierOf(t, w)
   t.equal(await verdictOf(verifier, token), 'good')
-  for (let at = 0; at < token.length; at += 7) {
+  const last = token.length - 1
+  for (const at of [...Array.from({ length: Math.floor(last / 7) }, (_, n) => n * 7), last - 2, last - 1, last]) {
     const other = `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`
     if (other !== token && (await verdictOf(verifier, other)) === 'good') t.fail(`letter ${at}`)
   }

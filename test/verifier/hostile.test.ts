@@ -14,10 +14,11 @@ const otherPath = '/.well-known/openid-configuration'
 const keysPath = '/.well-known/jwks.json'
 const feedPath = '/v1/revocations'
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void
+/** `keys` is the real key set, which would be trusted if it came as it should. */
+type Answer = (request: IncomingMessage, response: ServerResponse, keys: string) => void
 const answer =
-  (status: number, headers: Record<string, string>, body: string | Buffer = ''): Answer =>
-  (_, response) =>
+  (status: number, headers: Record<string, string>, body: string | Buffer = '') =>
+  (_: IncomingMessage, response: ServerResponse) =>
     void response.writeHead(status, headers).end(body)
 const json = (body: unknown) => answer(200, { 'content-type': 'application/json' }, JSON.stringify(body))
 
@@ -47,10 +48,11 @@ async function setUp(t: Test, paths: Record<string, Answer>, change: Partial<Ver
   const good = await createTestIssuer({ issuer })
   const { url: goodUrl, close } = await good.listen()
   t.teardown(close)
+  const keys = await (await good.options.fetch!(issuer + keysPath)).text()
   const { url, requests } = await serverOf(t, async (request, response) => {
     const [path = ''] = (request.url ?? '').split('?')
     const hostile = paths[path]
-    if (hostile !== undefined) return hostile(request, response)
+    if (hostile !== undefined) return hostile(request, response, keys)
     // Everything else is as it should be.
     const real = await fetch(goodUrl + request.url)
     response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? '' }).end(await real.text())
@@ -72,8 +74,12 @@ const badKeySets: Array<[string, Answer]> = [
   ['an error', answer(500, {}, 'oops')],
   ['nothing', answer(204, {})],
   ['a page of a proxy', answer(200, { 'content-type': 'text/html' }, '<h1>Sign in to the Wi-Fi</h1>')],
-  ['keys as text', answer(200, { 'content-type': 'text/plain' }, JSON.stringify({ keys: [key] }))],
-  ['keys without a type', answer(200, {}, JSON.stringify({ keys: [key] }))],
+  ['keys as text', (_, response, keys) => void response.writeHead(200, { 'content-type': 'text/plain' }).end(keys)],
+  ['keys without a type', (_, response, keys) => void response.writeHead(200, {}).end(keys)],
+  [
+    'keys as an error',
+    (_, response, keys) => void response.writeHead(201, { 'content-type': 'application/json' }).end(keys)
+  ],
   ['half of a JSON', answer(200, { 'content-type': 'application/json' }, '{"keys":[')],
   ['nothing at all', answer(200, { 'content-type': 'application/json' })],
   ['null', json(null)],
@@ -88,7 +94,8 @@ const badKeySets: Array<[string, Answer]> = [
   ['not modified, which nobody asked', answer(304, {})],
   [
     'more than it may be',
-    answer(200, { 'content-type': 'application/json' }, `{"keys":[],"x":"${'x'.repeat(300_000)}"}`)
+    (_, response, keys) =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).end(keys + ' '.repeat(300_000))
   ],
   ['no end', endless('application/json')],
   ['a drip', dripping('application/json')],
@@ -120,7 +127,7 @@ t.test('an answer that is no key set is none, whatever else it is', async (t) =>
 })
 
 t.test('a redirect is followed nowhere', async (t) => {
-  const target = await serverOf(t, answer(200, { 'content-type': 'application/json' }, JSON.stringify({ keys: [key] })))
+  const target = await serverOf(t, (_, response) => void response.end())
   for (const path of [keysPath, metadataPath]) {
     const redirect = answer(302, { location: target.url + path })
     const { verifier, token } = await setUp(t, { [path]: redirect, [otherPath]: redirect })
@@ -171,7 +178,7 @@ t.test('keys that were had before go on while the issuer is in the wrong hands',
     let time = Date.now()
     const good = await createTestIssuer({ issuer, now: () => time })
     const real = good.options.fetch!
-    const { url } = await serverOf(t, hostile)
+    const { url } = await serverOf(t, (request, response) => hostile(request, response, '{"keys":[]}'))
     const verifier = createVerifier({
       ...good.options,
       rememberedTokens: 0,

@@ -200,6 +200,7 @@ t.test('of a key set only keys count that can verify, each for its one algorithm
     ['RSA of 1024 bits', [{ ...rsa(1024), kid, alg: 'RS256' }]],
     ['an id that is a list', [{ ...good, kid: [kid] }]],
     ['two of one id', [good, { ...other, kid, alg: 'ES256' }]],
+    ['two of one id, the other way round', [{ ...other, kid, alg: 'ES256' }, good]],
     ['texts and nulls', ['x', null, 1, []]],
     ['more than a set can have', Array.from({ length: 101 }, () => good)]
   ]
