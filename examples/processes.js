@@ -6,13 +6,18 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-const children = new Set()
+/** How each is told to end. */
+const children = new Map()
 let stopping = false
 
-/** Starts a program. Where it ends by itself, all end. */
-export function start(command, words, { cwd = root, environment = {} } = {}) {
-  const child = spawn(command, words, { cwd, stdio: 'inherit', env: { ...process.env, ...environment } })
-  children.add(child)
+/**
+ * Starts a program. Where it ends by itself, all end. `isLauncher`: it starts another, which is told to end as well.
+ */
+export function start(command, words, { cwd = root, environment = {}, isLauncher = false } = {}) {
+  const env = { ...process.env, ...environment }
+  const child = spawn(command, words, { cwd, stdio: 'inherit', env, detached: isLauncher })
+  const hasGroup = isLauncher && child.pid !== undefined
+  children.set(child, () => (hasGroup ? process.kill(-child.pid, 'SIGTERM') : child.kill('SIGTERM')))
   child.on('close', (code) => {
     children.delete(child)
     if (!stopping) {
@@ -30,7 +35,7 @@ export function stop(code) {
   if (stopping) return
   stopping = true
   process.exitCode = code
-  for (const child of children) child.kill('SIGTERM')
+  for (const end of children.values()) end()
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(0))

@@ -10,16 +10,23 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { answers, root, start, startKeyturn, stop, tellReady } from '../processes.js'
 
-const { KEYTURN_PORT = '3000', FASTIFY_PORT = '4001', EXPRESS_PORT = '4002', DJANGO_PORT = '4003' } = process.env
+const {
+  KEYTURN_PORT = '3000',
+  FASTIFY_PORT = '4001',
+  EXPRESS_PORT = '4002',
+  DJANGO_PORT = '4003',
+  SPA_PORT = '5173',
+  SPA_SERVER
+} = process.env
 
 const keyturn = `http://localhost:${KEYTURN_PORT}`
 
 /** An example's own `npm start`, in its folder. */
-async function startService(name, port, issuer) {
+async function startService(name, port) {
   const cwd = join(root, 'examples', name)
   const { scripts } = JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8'))
   const [command, ...words] = scripts.start.split(' ')
-  const environment = { PORT: port, AUTH_ISSUER: issuer, AUTH_BASE_URL: `http://127.0.0.1:${KEYTURN_PORT}` }
+  const environment = { PORT: port, AUTH_ISSUER: keyturn }
   start(command === 'node' ? process.execPath : command, words, { cwd, environment })
   await answers(`http://localhost:${port}/readyz`)
   return `http://localhost:${port}`
@@ -39,22 +46,35 @@ async function startDjango() {
   return `http://localhost:${DJANGO_PORT}`
 }
 
+/** With what this repository has, or with Vite, which npx fetches. */
+async function startPage() {
+  const cwd = join(root, 'examples/spa')
+  const page = `http://localhost:${SPA_PORT}`
+  await startService('service-fastify', FASTIFY_PORT)
+  await startService('service-express', EXPRESS_PORT)
+  if (SPA_SERVER === 'vite') start('npx', ['--yes', 'vite@7'], { cwd, isLauncher: true })
+  else start(process.execPath, ['serve.js'], { cwd })
+  await answers(page)
+  return page
+}
+
 const examples = {
   'service-fastify': {
-    issuer: keyturn,
-    begin: () => startService('service-fastify', FASTIFY_PORT, keyturn)
+    begin: () => startService('service-fastify', FASTIFY_PORT)
   },
   'service-express': {
-    issuer: keyturn,
-    begin: () => startService('service-express', EXPRESS_PORT, keyturn)
+    begin: () => startService('service-express', EXPRESS_PORT)
   },
   'service-django': {
-    issuer: keyturn,
     lack: () =>
       python
         ? null
         : 'Django is not installed: apt-get install python3-djangorestframework-simplejwt python3-cryptography',
     begin: startDjango
+  },
+  spa: {
+    origins: `http://localhost:${SPA_PORT}`,
+    begin: startPage
   }
 }
 
@@ -64,13 +84,14 @@ async function main(name) {
   const lack = example.lack?.()
   if (lack) throw new Error(lack)
   await startKeyturn(KEYTURN_PORT, {
-    AUTH_ISSUER: example.issuer,
+    AUTH_ISSUER: keyturn,
+    ...(example.origins && { AUTH_ALLOWED_ORIGINS: example.origins }),
     AUTH_DATA_DIR: process.env.AUTH_DATA_DIR ?? join(root, 'examples', name, '.keyturn'),
     AUTH_BOOTSTRAP_ADMIN_USERNAME: process.env.AUTH_BOOTSTRAP_ADMIN_USERNAME ?? 'root',
     AUTH_BOOTSTRAP_ADMIN_PASSWORD: process.env.AUTH_BOOTSTRAP_ADMIN_PASSWORD ?? 'correct horse battery'
   })
   const url = await example.begin()
-  tellReady(`ready with Keyturn at ${example.issuer}: ${url}`)
+  tellReady(`ready with Keyturn at ${keyturn}: ${url}`)
 }
 
 main(process.argv[2]).catch((error) => {

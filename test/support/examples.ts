@@ -26,7 +26,8 @@ export async function startExample(t: Test, name: string, ports: readonly Port[]
       ...cleanEnvironment(),
       DATABASE_URL: (await freshDatabase(t)).url,
       AUTH_DATA_DIR: join(scratchFolder(t), 'data'),
-      ...numbers
+      ...numbers,
+      SPA_SERVER: process.env.SPA_SERVER ?? ''
     },
     stdio: ['ignore', 'pipe', 'pipe']
   })
