@@ -54,7 +54,8 @@ export async function startExample(t: Test, name: string, ports: readonly Port[]
 export async function runSession(name: string, environment: Record<string, string>): Promise<string> {
   const readme = readFileSync(join(examples, name, 'README.md'), 'utf8')
   const [, session] = /```bash\n([\s\S]*?)```/.exec(readme)!
-  const shell = spawn('bash', ['-euo', 'pipefail'], { env: { ...process.env, ...environment } })
+  // It waits for a sign-out to be known: where that never happens, it ends and says less than it should.
+  const shell = spawn('bash', ['-euo', 'pipefail'], { env: { ...process.env, ...environment }, timeout: 20_000 })
   let output = ''
   for (const stream of [shell.stdout, shell.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
