@@ -61,16 +61,22 @@ export interface Chromium extends BrowserWorld {
   serve(name: string): Promise<void>
 }
 
-/** A real browser in front of the real service. */
-export async function chromiumWorld(t: Test, change?: Change): Promise<Chromium> {
-  const w = await browserWorld(t, change)
-  const browser: Browser = await chromium.launch({
+/** A real browser, closed with the test. */
+export async function startChromium(t: Test): Promise<Browser> {
+  const browser = await chromium.launch({
     executablePath: executablePath!,
     args: ['--no-sandbox'],
     // Playwright switches it off; people's browsers have it.
     ignoreDefaultArgs: ['--disable-back-forward-cache']
   })
   t.teardown(() => browser.close())
+  return browser
+}
+
+/** A real browser in front of the real service. */
+export async function chromiumWorld(t: Test, change?: Change): Promise<Chromium> {
+  const w = await browserWorld(t, change)
+  const browser = await startChromium(t)
   const context = await browser.newContext()
   const serve: Chromium['serve'] = async (name) => {
     w.front.files.set(`/${name}`, { type: 'text/html', body: html(name) })

@@ -13,7 +13,7 @@ export const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.m
 type Environment = Record<string, string>
 
 /** This process's environment without what would configure the service. */
-function cleanEnvironment(): Environment {
+export function cleanEnvironment(): Environment {
   const ours = /^(AUTH_|DATABASE_URL|PORT$|HOST$|LOG_LEVEL$|NODE_ENV$|TAP|NODE_OPTIONS$)/
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name))) as Environment
 }
