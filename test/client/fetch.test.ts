@@ -30,7 +30,7 @@ async function resource(t: Test) {
   return { url: `http://localhost:${(server.address() as AddressInfo).port}`, seen, refusals, refused }
 }
 
-const invalid = { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' }
+const invalid: Record<string, string> = { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' }
 
 async function signedIn(t: Test) {
   const w = await browserWorld(t)

@@ -33,6 +33,8 @@ export type ServiceCode =
   | 'service_unavailable'
   | 'session_expired'
   | 'session_revoked'
+  | 'sign_in_delayed'
+  | 'sign_in_locked'
   | 'sign_up_closed'
   | 'token_expired'
   | 'token_invalid'
