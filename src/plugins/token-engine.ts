@@ -49,14 +49,25 @@ export function publicJwkOf(key: KeyObject): Record<string, unknown> {
 
 const generate = promisify(generateKeyPair)
 
-/** In a thread of its own: a key of RSA takes a second, in which others want to be served. */
+const encodings = {
+  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  publicKeyEncoding: { type: 'spki', format: 'der' }
+} as const
+
+/**
+ * In a thread of its own: a key of RSA takes a second, in which others want to be served. It is read again from its bytes:
+ * in Node 20 one that comes straight out of the generator shares a lock with it, and a collection of garbage at the wrong
+ * moment of an export stops the process for good.
+ */
 export async function generateKey(algorithm: SigningAlgorithm): Promise<KeyMaterial> {
-  const { privateKey } =
+  const made =
     algorithm === 'ES256'
-      ? await generate('ec', { namedCurve: 'P-256' })
+      ? await generate('ec', { namedCurve: 'P-256', ...encodings })
       : algorithm === 'Ed25519'
-        ? await generate('ed25519')
-        : await generate('rsa', { modulusLength: 3072 })
+        ? await generate('ed25519', encodings)
+        : await generate('rsa', { modulusLength: 3072, ...encodings })
+  // The declarations promise a KeyObject whatever the encodings say.
+  const privateKey = importPrivateKey(made.privateKey as unknown as Buffer)
   return { ...describeKey(publicJwkOf(privateKey), algorithm), privateKey }
 }
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { CompactSign } from 'jose'
 import { type AccessTokenClaims, composeClaims } from '../../../src/domain/access-token.js'
@@ -57,13 +57,26 @@ interface Key {
   readonly jwk: Record<string, unknown>
 }
 
+const encodings = {
+  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  publicKeyEncoding: { type: 'spki', format: 'der' }
+} as const
+
+/**
+ * The key is read again from its bytes: in Node 20 one that comes straight out of the generator shares a lock with it, and
+ * a collection of garbage at the wrong moment of an export stops the process for good.
+ */
 function makeKey(algorithm: string): Key {
-  const { privateKey, publicKey } =
+  const made =
     algorithm === 'ES256'
-      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
       : algorithm === 'EdDSA'
-        ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('rsa', { modulusLength: 3072 })
+        ? generateKeyPairSync('ed25519', encodings)
+        : generateKeyPairSync('rsa', { modulusLength: 3072, ...encodings })
+  // The declarations promise a KeyObject whatever the encodings say.
+  const bytes = made.privateKey as unknown as Buffer
+  const privateKey = createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' })
+  const publicKey = createPublicKey(privateKey)
   const jwk = publicKey.export({ format: 'jwk' }) as Record<string, unknown>
   const kid = thumbprint(jwk)
   return { kid, privateKey, jwk: { ...jwk, kid, alg: algorithm, use: 'sig' } }
