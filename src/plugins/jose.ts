@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { compactVerify, importJWK } from 'jose'
 
 /**
@@ -21,13 +21,23 @@ export async function isSignedBy(
 
 type PublicKey = Parameters<typeof isSignedBy>[1]
 
+const encodings = {
+  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  publicKeyEncoding: { type: 'spki', format: 'der' }
+} as const
+
+/** Read again from its bytes: in Node 20 one straight out of the generator may stop the process when it is exported. */
+const publicJwk = (der: unknown) =>
+  // The declarations promise a KeyObject whatever the encodings say.
+  createPublicKey({ key: der as Buffer, format: 'der', type: 'spki' }).export({ format: 'jwk' })
+
 /**
  * Keys that nobody has, by algorithm: to verify against where whoever signed, or their key, is unknown. The work is the
  * same, so that the time tells nothing.
  */
 export function makeDecoys(): (algorithm: string) => PublicKey {
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
-  const okp = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  const ec = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings }).publicKey)
+  const okp = publicJwk(generateKeyPairSync('ed25519', encodings).publicKey)
   const modulus = randomBytes(256)
   modulus[0]! |= 0x80
   modulus[255]! |= 1

@@ -1,7 +1,8 @@
-import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { assertionType } from '../../src/domain/client-credentials.js'
 import { forge } from './forge.js'
+import { freshKeyPair } from './key-pairs.js'
 import { issuer, type World } from './world.js'
 
 const form = 'application/x-www-form-urlencoded'
@@ -50,12 +51,8 @@ export async function clientWithSecret(w: World, input: Partial<ClientInput> = {
 type KeyAlgorithm = 'ES256' | 'EdDSA' | 'Ed25519' | 'RS256' | 'PS256'
 
 export function keyPair(alg: KeyAlgorithm, kid?: string) {
-  const { privateKey, publicKey } =
-    alg === 'ES256'
-      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
-      : alg.startsWith('Ed')
-        ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const kind = alg === 'ES256' ? 'ec' : alg.startsWith('Ed') ? 'ed25519' : 'rsa'
+  const { privateKey, publicKey } = freshKeyPair(kind)
   const jwk = { ...publicKey.export({ format: 'jwk' }), alg, ...(kid === undefined ? {} : { kid }) }
   return { alg, kid, privateKey, jwk: jwk as Record<string, unknown> }
 }

@@ -1,7 +1,8 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { createHash, type KeyObject, randomBytes } from 'node:crypto'
 import type { ProofAlgorithm } from '../../src/domain/dpop.js'
 import { thumbprint } from '../../src/domain/key-ring.js'
 import { encode, forge } from './forge.js'
+import { freshKeyPair } from './key-pairs.js'
 import { goodPassword, issuer, type Tokens, type World } from './world.js'
 
 /** A client's key, made by the platform. */
@@ -13,12 +14,8 @@ export interface ClientKey {
 }
 
 export function clientKey(algorithm: ProofAlgorithm = 'ES256'): ClientKey {
-  const { privateKey, publicKey } =
-    algorithm === 'ES256'
-      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
-      : algorithm === 'Ed25519' || algorithm === 'EdDSA'
-        ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const isEd = algorithm === 'Ed25519' || algorithm === 'EdDSA'
+  const { privateKey, publicKey } = freshKeyPair(algorithm === 'ES256' ? 'ec' : isEd ? 'ed25519' : 'rsa')
   const jwk = publicKey.export({ format: 'jwk' }) as Record<string, unknown>
   return { algorithm, privateKey, jwk, jkt: thumbprint(jwk) }
 }
