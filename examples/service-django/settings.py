@@ -1,6 +1,6 @@
 import os
 
-ISSUER = os.environ.get("AUTH_ISSUER", "http://localhost:3000")
+ISSUER = os.environ.get("KEYTURN_ISSUER", "http://localhost:3000")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication"],

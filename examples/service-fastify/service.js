@@ -7,12 +7,12 @@ const { PORT = '4001' } = process.env
 
 const verifier = createVerifier(
   fromEnv({
-    AUTH_ISSUER: 'http://localhost:3000',
-    AUTH_AUDIENCE: 'api',
+    KEYTURN_ISSUER: 'http://localhost:3000',
+    KEYTURN_AUDIENCE: 'api',
     // What has ended is asked for every 5 seconds. Where it cannot be learnt for a minute, requests are answered with 503.
-    AUTH_REVOCATION: 'feed',
-    AUTH_REVOCATION_INTERVAL: '5',
-    AUTH_REVOCATION_ON_STALE: 'deny',
+    KEYTURN_REVOCATION: 'feed',
+    KEYTURN_REVOCATION_INTERVAL: '5',
+    KEYTURN_REVOCATION_ON_STALE: 'deny',
     ...process.env
   })
 )

@@ -26,7 +26,7 @@ async function startService(name, port) {
   const cwd = join(root, 'examples', name)
   const { scripts } = JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8'))
   const [command, ...words] = scripts.start.split(' ')
-  const environment = { PORT: port, AUTH_ISSUER: keyturn }
+  const environment = { PORT: port, KEYTURN_ISSUER: keyturn }
   start(command === 'node' ? process.execPath : command, words, { cwd, environment })
   await answers(`http://localhost:${port}/readyz`)
   return `http://localhost:${port}`
@@ -40,7 +40,7 @@ const python = [process.env.PYTHON, '/usr/bin/python3', 'python3'].find(
 async function startDjango() {
   start(python, ['-B', 'manage.py', 'runserver', '--noreload', `localhost:${DJANGO_PORT}`], {
     cwd: join(root, 'examples/service-django'),
-    environment: { AUTH_ISSUER: keyturn }
+    environment: { KEYTURN_ISSUER: keyturn }
   })
   await answers(`http://localhost:${DJANGO_PORT}/readyz`)
   return `http://localhost:${DJANGO_PORT}`

@@ -66,16 +66,16 @@ t.test('a verifier that is configured by half does not start, and says what to s
 
 t.test('the environment says the same, and nothing is trusted by default', async (t) => {
   const env = {
-    AUTH_ISSUER: 'https://auth.test',
-    AUTH_AUDIENCE: 'api, web',
-    AUTH_REVOCATION: 'feed',
-    AUTH_REVOCATION_ON_STALE: 'deny',
-    AUTH_REVOCATION_INTERVAL: '5',
-    AUTH_REVOCATION_MAX_STALENESS: '30',
-    AUTH_BASE_URL: 'https://keyturn.internal.test',
-    AUTH_JWKS_URI: '',
-    AUTH_INTROSPECTION_CLIENT_ID: 'ktc_x',
-    AUTH_INTROSPECTION_CLIENT_SECRET: 'secret'
+    KEYTURN_ISSUER: 'https://auth.test',
+    KEYTURN_AUDIENCE: 'api, web',
+    KEYTURN_REVOCATION: 'feed',
+    KEYTURN_REVOCATION_ON_STALE: 'deny',
+    KEYTURN_REVOCATION_INTERVAL: '5',
+    KEYTURN_REVOCATION_MAX_STALENESS: '30',
+    KEYTURN_BASE_URL: 'https://keyturn.internal.test',
+    KEYTURN_JWKS_URI: '',
+    KEYTURN_INTROSPECTION_CLIENT_ID: 'ktc_x',
+    KEYTURN_INTROSPECTION_CLIENT_SECRET: 'secret'
   }
   t.same(fromEnv(env), {
     issuer: 'https://auth.test',
@@ -85,16 +85,16 @@ t.test('the environment says the same, and nothing is trusted by default', async
     client: { clientId: 'ktc_x', clientSecret: 'secret' }
   })
   await createVerifier(fromEnv(env)).close()
-  for (const name of ['AUTH_ISSUER', 'AUTH_AUDIENCE', 'AUTH_REVOCATION']) {
+  for (const name of ['KEYTURN_ISSUER', 'KEYTURN_AUDIENCE', 'KEYTURN_REVOCATION']) {
     t.throws(() => fromEnv({ ...env, [name]: '' }), { message: new RegExp(name) })
   }
   const built = (change: object) => () => createVerifier(fromEnv({ ...env, ...change }))
-  t.throws(built({ AUTH_REVOCATION: 'off' }), /AUTH_REVOCATION/)
-  t.throws(built({ AUTH_REVOCATION_ON_STALE: '' }), /onStale/)
-  t.throws(built({ AUTH_REVOCATION_INTERVAL: 'soon' }), /interval/)
-  t.throws(built({ AUTH_INTROSPECTION_CLIENT_SECRET: '' }), /client/)
-  t.throws(built({ AUTH_AUDIENCE: 'api,' }), /audience/)
-  for (const AUTH_REVOCATION of ['none', 'push', 'status-list', 'introspect']) {
-    await built({ AUTH_REVOCATION })().close()
+  t.throws(built({ KEYTURN_REVOCATION: 'off' }), /KEYTURN_REVOCATION/)
+  t.throws(built({ KEYTURN_REVOCATION_ON_STALE: '' }), /onStale/)
+  t.throws(built({ KEYTURN_REVOCATION_INTERVAL: 'soon' }), /interval/)
+  t.throws(built({ KEYTURN_INTROSPECTION_CLIENT_SECRET: '' }), /client/)
+  t.throws(built({ KEYTURN_AUDIENCE: 'api,' }), /audience/)
+  for (const KEYTURN_REVOCATION of ['none', 'push', 'status-list', 'introspect']) {
+    await built({ KEYTURN_REVOCATION })().close()
   }
 })

@@ -6,10 +6,10 @@ type Environment = Readonly<Record<string, string | undefined>>
 const seconds = (text: string | undefined) => (text === undefined ? {} : { value: Number(text) })
 
 function revocationOf(env: Environment): RevocationOptions {
-  const mode = env.AUTH_REVOCATION
-  const onStale = env.AUTH_REVOCATION_ON_STALE as 'allow' | 'deny'
-  const { value: interval } = seconds(env.AUTH_REVOCATION_INTERVAL)
-  const { value: maxStaleness } = seconds(env.AUTH_REVOCATION_MAX_STALENESS)
+  const mode = env.KEYTURN_REVOCATION
+  const onStale = env.KEYTURN_REVOCATION_ON_STALE as 'allow' | 'deny'
+  const { value: interval } = seconds(env.KEYTURN_REVOCATION_INTERVAL)
+  const { value: maxStaleness } = seconds(env.KEYTURN_REVOCATION_MAX_STALENESS)
   const staleness = maxStaleness === undefined ? {} : { maxStaleness }
   switch (mode) {
     case 'none':
@@ -22,29 +22,29 @@ function revocationOf(env: Environment): RevocationOptions {
     case 'push':
       return { mode, onStale, ...staleness, ...(interval === undefined ? {} : { interval }) }
     default:
-      throw new TypeError('AUTH_REVOCATION is none, feed, push, status-list or introspect')
+      throw new TypeError('KEYTURN_REVOCATION is none, feed, push, status-list or introspect')
   }
 }
 
 /**
- * Options from the environment: AUTH_ISSUER, AUTH_AUDIENCE (several by commas), AUTH_REVOCATION,
- * AUTH_REVOCATION_ON_STALE, AUTH_REVOCATION_INTERVAL, AUTH_REVOCATION_MAX_STALENESS, AUTH_BASE_URL, AUTH_JWKS_URI,
- * AUTH_INTROSPECTION_CLIENT_ID and AUTH_INTROSPECTION_CLIENT_SECRET. Throws where one of the first three is missing.
+ * Options from the environment: KEYTURN_ISSUER, KEYTURN_AUDIENCE (several by commas), KEYTURN_REVOCATION,
+ * KEYTURN_REVOCATION_ON_STALE, KEYTURN_REVOCATION_INTERVAL, KEYTURN_REVOCATION_MAX_STALENESS, KEYTURN_BASE_URL, KEYTURN_JWKS_URI,
+ * KEYTURN_INTROSPECTION_CLIENT_ID and KEYTURN_INTROSPECTION_CLIENT_SECRET. Throws where one of the first three is missing.
  */
 export function fromEnv(env?: Environment): VerifierOptions {
   const given = env ?? (globalThis as { process?: { env: Environment } }).process?.env ?? {}
   // An empty variable is one that somebody forgot to fill.
   const set: Environment = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''))
-  for (const name of ['AUTH_ISSUER', 'AUTH_AUDIENCE', 'AUTH_REVOCATION']) {
+  for (const name of ['KEYTURN_ISSUER', 'KEYTURN_AUDIENCE', 'KEYTURN_REVOCATION']) {
     if (set[name] === undefined) throw new TypeError(`set ${name}: a verifier trusts nobody by default`)
   }
-  const { AUTH_INTROSPECTION_CLIENT_ID: clientId, AUTH_INTROSPECTION_CLIENT_SECRET: clientSecret } = set
+  const { KEYTURN_INTROSPECTION_CLIENT_ID: clientId, KEYTURN_INTROSPECTION_CLIENT_SECRET: clientSecret } = set
   return {
-    issuer: set.AUTH_ISSUER!,
-    audience: set.AUTH_AUDIENCE!.split(',').map((one) => one.trim()),
+    issuer: set.KEYTURN_ISSUER!,
+    audience: set.KEYTURN_AUDIENCE!.split(',').map((one) => one.trim()),
     revocation: revocationOf(set),
-    ...(set.AUTH_BASE_URL === undefined ? {} : { baseUrl: set.AUTH_BASE_URL }),
-    ...(set.AUTH_JWKS_URI === undefined ? {} : { jwksUri: set.AUTH_JWKS_URI }),
+    ...(set.KEYTURN_BASE_URL === undefined ? {} : { baseUrl: set.KEYTURN_BASE_URL }),
+    ...(set.KEYTURN_JWKS_URI === undefined ? {} : { jwksUri: set.KEYTURN_JWKS_URI }),
     ...(clientId === undefined && clientSecret === undefined
       ? {}
       : { client: { clientId: clientId ?? '', clientSecret: clientSecret ?? '' } })
