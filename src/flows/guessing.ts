@@ -1,6 +1,6 @@
 import { judgeGuess, waitAfter } from '../domain/guessing.js'
 import { Refusal } from '../domain/refusal.js'
-import { uuidFromBytes } from '../domain/uuid.js'
+import { isUuid, uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as guesses from '../storage/guesses.js'
 import type { Tools } from './flow.js'
@@ -63,7 +63,7 @@ export async function guess(
 
 /** Lets an account be signed in to again that too many wrong passwords had locked. */
 export async function unlockUser(tools: Tools, id: string): Promise<accounts.Account> {
-  const account = await accounts.find(tools.db, id)
+  const account = isUuid(id) ? await accounts.find(tools.db, id) : undefined
   if (account === undefined) throw new Refusal('not_found')
   await guesses.forget(tools.db, id)
   tools.log('user.unlocked', { account: id })

@@ -131,6 +131,14 @@ t.test('after a hundred in a row only an administrator helps', async (t) => {
   t.equal(code(await login(w, username)), 'good')
 })
 
+t.test('whom nobody is, nobody unlocks', async (t) => {
+  const w = await world(t)
+  const { access_token: admin } = await w.admin()
+  for (const id of ['x', '%00', '00000000-0000-4000-8000-000000000000']) {
+    t.match((await w.as(admin, 'POST', `/v1/admin/users/${id}/unlock`)).json(), { status: 404, code: 'not_found' }, id)
+  }
+})
+
 t.test('where its owner has signed in before, what strangers try locks nobody out', async (t) => {
   const w = await world(t)
   const username = await w.account()
