@@ -38,9 +38,14 @@ export const leftovers: readonly Leftovers[] = [
   },
   {
     table: 'password_guess',
-    // Of names that nobody has there may be many; an account's own count until its next right password.
+    // Of names that nobody has, and of accounts that are gone; those of an account count until its next right password.
     rows: ({ kept }) => sql`
-      select ctid from password_guess where failed_at < ${kept} and starts_with(who, 'name:') order by failed_at`
+      select ctid from password_guess
+      where failed_at < ${kept} and not exists (
+        select from account
+        where id = case when starts_with(who, 'name:') then null else split_part(who, '/', 1)::uuid end
+      )
+      order by failed_at`
   },
   {
     table: 'rate_window',

@@ -208,10 +208,14 @@ t.test('clients of Django are told in its words', async (t) => {
 
 t.test('names that nobody has are swept, and what an account has against it stays', async (t) => {
   const w = await world(t)
-  const username = await w.account()
+  const [username, gone] = [await w.account(), await w.account()]
+  const device = await deviceOf(w, gone)
   await fail(w, username, 1)
   await fail(w, 'nobody', 1)
+  await fail(w, gone, 1)
+  await fail(w, gone, 1, device)
+  await w.app.db.deleteFrom('account').where('username', '=', gone).execute()
   w.wait(25 * hour)
-  t.match(await w.app.broom(), { password_guess: 1 })
+  t.match(await w.app.broom(), { password_guess: 3 })
   t.equal((await w.app.db.selectFrom('password_guess').selectAll().execute()).length, 1)
 })
