@@ -45,39 +45,3 @@ t.test('a tab that is closed in the middle of a refresh takes nobody along', nee
   t.equal(await status(await w.tab()), 'authenticated')
   t.same(await w.signOuts(), [])
 })
-
-t.test('a tab that never lets go of the lock holds nobody up for longer than 3 s', needsChromium, async (t) => {
-  const w = await chromiumWorld(t)
-  await w.context.clock.install()
-  const [sleeper, page] = [await w.tab(), await w.tab()]
-  await login(page, await w.account(), goodPassword)
-  await becomes(sleeper, 'authenticated')
-  // The name of the client's lock, from the client.
-  const name = await page.evaluate(async () => {
-    const name = new Promise<string>((resolve) => {
-      const request = navigator.locks.request.bind(navigator.locks) as (...words: unknown[]) => Promise<unknown>
-      navigator.locks.request = (...words: unknown[]) => {
-        resolve(String(words[0]))
-        return request(...words) as never
-      }
-    })
-    await auth.getAccessToken({ forceRefresh: true })
-    return await name
-  })
-  await sleeper.evaluate(
-    (name) => new Promise<void>((held) => void navigator.locks.request(name, () => new Promise(() => held()))),
-    name
-  )
-  const before = w.front.count('/v1/refresh')
-  const token = refresh(page)
-  await page.waitForFunction(
-    async (name) => (await navigator.locks.query()).pending?.some((one) => one.name === name),
-    name
-  )
-  await page.clock.runFor(2_900)
-  t.equal(w.front.count('/v1/refresh'), before, 'it waits')
-  await page.clock.runFor(300)
-  t.ok(await token, 'and goes on without it')
-  t.equal(w.front.count('/v1/refresh'), before + 1)
-  t.same(await w.signOuts(), [])
-})

@@ -55,7 +55,6 @@ t.test(
       { kind: 'answer', status: 502, headers: html, body: '<h1>Bad Gateway</h1>' },
       { kind: 'answer', status: 200, headers: html, body: '<h1>Welcome to the train</h1>' },
       { kind: 'answer', status: 302, headers: { location: '/elsewhere' } },
-      { kind: 'answer', status: 307, headers: { location: '/v1/elsewhere' } },
       { kind: 'unheard' }
     ] as const) {
       w.front.break(fault)
@@ -64,36 +63,6 @@ t.test(
       w.front.mend()
       await becomes(page, 'authenticated')
     }
-    t.equal(w.front.count('/v1/elsewhere'), 0, 'nothing of the session is sent where a redirect says')
-    t.same(await w.signOuts(), [])
-  }
-)
-
-t.test(
-  '503 for a whole minute of the page’s time: asked again when it says, and nobody is signed out',
-  needsChromium,
-  async (t) => {
-    const w = await chromiumWorld(t)
-    await w.context.clock.install()
-    const page = await w.tab()
-    await login(page, await w.account(), goodPassword)
-    w.front.break({ kind: 'answer', status: 503, headers: { 'retry-after': '7' } })
-    await page.evaluate((ms) => {
-      window.ahead += ms
-    }, hour)
-    const before = w.front.count('/v1/refresh')
-    await t.rejects(refresh(page), /AuthUnreachableError/)
-    for (let second = 0; second < 60; second++) {
-      await page.clock.runFor(1_000)
-      // What is under way comes to its end, and nothing more is asked for.
-      await page.evaluate(() => auth.getAccessToken().catch(() => {}))
-      t.equal(await status(page), 'unreachable', `after ${second + 1} s`)
-    }
-    const asked = w.front.count('/v1/refresh') - before
-    t.ok(asked >= 7 && asked <= 9, `${asked} requests in a minute, 7 s and up to 1 s more apart`)
-    w.front.mend()
-    await page.clock.runFor(9_000)
-    await becomes(page, 'authenticated')
     t.same(await w.signOuts(), [])
   }
 )
