@@ -14,7 +14,8 @@ const mayImport: Record<string, readonly string[]> = {
   routes: ['routes', 'schemas', 'flows', 'storage', 'domain'],
   plugins: ['plugins', 'flows', 'storage', 'domain', 'schemas', 'hashing'],
   'app.ts': ['plugins', 'routes', 'domain'],
-  'settings.ts': ['domain'],
+  settings: ['settings', 'domain'],
+  'settings.ts': ['settings', 'domain'],
   'config.ts': ['app.ts', 'settings.ts', 'password-lists.ts', 'domain'],
   // What modules of others are given.
   'extensions.ts': ['config.ts', 'plugins', 'domain'],
