@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { AppOptions } from './app.js'
+import { wordsOfIssuer } from './domain/context-words.js'
 import { signingAlgorithms } from './domain/key-ring.js'
 import { type Pepper, pepperOf } from './domain/pepper.js'
 import { loadBlocklist } from './password-lists.js'
@@ -186,7 +187,8 @@ export function readConfig(environment: Environment, version: string): Config {
         sessionsPerAccount: settings.AUTH_SESSIONS_PER_ACCOUNT,
         passwordPolicy: {
           minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
-          blocklist: loadBlocklist()
+          blocklist: loadBlocklist(),
+          contextWords: ['keyturn', ...wordsOfIssuer(issuer), ...settings.AUTH_PASSWORD_CONTEXT_WORDS]
         },
         guessing: { free: settings.AUTH_GUESSES_FREE, max: settings.AUTH_GUESSES_MAX },
         signUp: settings.AUTH_SIGN_UP,

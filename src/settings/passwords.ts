@@ -1,5 +1,5 @@
 import { define, optional } from './setting.js'
-import { integer, list, must, secretKey } from './values.js'
+import { integer, list, must, secretKey, text } from './values.js'
 
 /** Where passwords that leaked are looked up. */
 function breachedPasswords(text: string): string | URL | null {
@@ -16,6 +16,12 @@ export const passwords = {
     help: 'Characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor).',
     fallback: '15',
     parse: integer(8, 64)
+  }),
+  AUTH_PASSWORD_CONTEXT_WORDS: define({
+    help: 'Comma-separated names that whoever guesses would try first, such as those of your company and products. New passwords may have them in, and need half of AUTH_PASSWORD_MIN_LENGTH beside them; the same holds for the names in AUTH_ISSUER’s host and the account’s own.',
+    fallback: '',
+    example: 'acme,roadrunner',
+    parse: list(text)
   }),
   AUTH_BREACHED_PASSWORDS: define({
     help: 'Where new passwords are looked up among those that leaked: a sorted file of lines SHA1:COUNT (as Have I Been Pwned’s downloader writes it), or a service that is asked for ranges (https://api.pwnedpasswords.com/range) and never learns the password; `off` for nowhere. Where it cannot be asked a password passes, and the log tells.',

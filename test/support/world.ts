@@ -55,7 +55,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
       sessionsPerAccount: null,
-      passwordPolicy: { minLength: 15, blocklist },
+      passwordPolicy: { minLength: 15, blocklist, contextWords: [] },
       guessing: { free: 5, max: 100 },
       signUp: 'open',
       tokenOnRegister: false,
