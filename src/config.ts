@@ -191,6 +191,7 @@ export function readConfig(environment: Environment, version: string): Config {
           contextWords: ['keyturn', ...wordsOfIssuer(issuer), ...settings.AUTH_PASSWORD_CONTEXT_WORDS]
         },
         guessing: { free: settings.AUTH_GUESSES_FREE, max: settings.AUTH_GUESSES_MAX },
+        stuffing: settings.AUTH_RATE_LIMIT ? { limit: settings.AUTH_RATE_LIMIT_STUFFING } : null,
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
         clientId: settings.AUTH_CLIENT_ID,

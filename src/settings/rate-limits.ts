@@ -39,6 +39,11 @@ export const rateLimits = {
     fallback: '100/m',
     parse: rate
   }),
+  AUTH_RATE_LIMIT_STUFFING: define({
+    help: 'Attempts to sign in with a password from an address range (IPv4 /24, IPv6 /48) that is seen to try the passwords of many accounts, for an hour; `off` to tell of it alone (docs/limits.md). Devices in which somebody has signed in before are not held.',
+    fallback: '10/m',
+    parse: rate
+  }),
   AUTH_RATE_LIMIT_REGISTER: define({
     help: 'Registrations from one address, as N/s, N/m, N/h or N/d; `off` for no limit.',
     fallback: '100/h',

@@ -57,6 +57,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       sessionsPerAccount: null,
       passwordPolicy: { minLength: 15, blocklist, contextWords: [] },
       guessing: { free: 5, max: 100 },
+      stuffing: null,
       signUp: 'open',
       tokenOnRegister: false,
       clientId: 'web',
