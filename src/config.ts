@@ -164,6 +164,18 @@ export function readConfig(environment: Environment, version: string): Config {
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
         timeout: settings.AUTH_DATABASE_TIMEOUT
       },
+      tracing: {
+        endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
+        headers: settings.OTEL_EXPORTER_OTLP_HEADERS,
+        resource: {
+          'service.version': version,
+          ...settings.OTEL_RESOURCE_ATTRIBUTES,
+          'service.name': settings.OTEL_SERVICE_NAME
+        },
+        sampler: settings.OTEL_TRACES_SAMPLER,
+        ratio: settings.OTEL_TRACES_SAMPLER_ARG,
+        timeout: 3_000
+      },
       breachedPasswords: { source: settings.AUTH_BREACHED_PASSWORDS, timeout: 2_000 },
       passwords: {
         memory: settings.AUTH_HASH_MEMORY,

@@ -12,6 +12,7 @@ import { service } from './settings/service.js'
 import { sessions } from './settings/sessions.js'
 import type { Setting } from './settings/setting.js'
 import { signingKeys } from './settings/signing-keys.js'
+import { tracing } from './settings/tracing.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -28,6 +29,7 @@ export const definitions = {
   ...accounts,
   ...passwords,
   ...operation,
+  ...tracing,
   ...firstAdministrator
 }
 

@@ -66,6 +66,8 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/swagger-ui': ['app.ts'],
   ioredis: ['plugins/redis-windows.ts'],
   'prom-client': ['plugins/metrics.ts'],
+  '@opentelemetry/api': ['plugins/tracing.ts'],
+  '@opentelemetry/sdk-trace': ['plugins/tracing.ts'],
   'close-with-grace': ['server.ts'],
   jose: ['plugins/jose.ts']
 }

@@ -41,6 +41,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     masterKey: Buffer.alloc(32, 'test master key'),
     previousMasterKeys: [],
     database: { url, poolSize: 10, timeout: 5_000 },
+    tracing: { endpoint: null, headers: {}, resource: {}, sampler: 'parentbased_always_on', ratio: 1, timeout: 2_000 },
     breachedPasswords: { source: null, timeout: 2_000 },
     passwords: {
       memory: 8,
