@@ -9,6 +9,8 @@ const statements: Array<[string, string, string | undefined]> = [
   ['delete from "api_token" where "id" = $1', 'delete', 'api_token'],
   ['with gone as (delete from password_guess where who = $1) select 1', 'delete', 'password_guess'],
   ['with given as (select 1 from role) select * from given', 'select', 'role'],
+  ['with a as (update account set x = $1 returning id) insert into session (id) select 1 from a', 'insert', 'session'],
+  ['insert into w (a) values ($1) on conflict (a) do update set a = 1', 'insert', 'w'],
   ['select now()', 'select', undefined],
   ['select "a" from "account" for update', 'select', 'account'],
   [
