@@ -58,7 +58,10 @@ for (const [title, password, expected] of cases) {
 }
 
 t.test('an account without an address is judged by its name alone', async (t) => {
-  for (const email of [undefined, null]) t.strictSame(codes('countess.lovelace', { username: 'x', email }), [])
+  for (const email of [undefined, null]) {
+    t.strictSame(codes('countess.lovelace', { username: 'x', email }), [])
+    t.strictSame(codes('quagmire-2024-!!', { username: 'quagmire', email }), ['known_name'])
+  }
 })
 
 t.test('the minimum is a setting', async (t) => {

@@ -93,7 +93,7 @@ t.test('no secret, no name and no address is in any span', async (t) => {
   const secrets = [username, goodPassword, 'of-a-query', 'of-a-header', 'hook-secret-in-path', 'of events', '127.0.0.1']
   const answer = await login(url, username)
   secrets.push(...answer.headers.getSetCookie().map((cookie) => /=([^;]+)/.exec(cookie)![1]!))
-  secrets.push((await answer.json()).access_token)
+  secrets.push(((await answer.json()) as { access_token: string }).access_token)
   await login(url, username, 'wrong-horse-of-spans')
   secrets.push('wrong-horse-of-spans')
   const { access_token: token, refresh_token: refresh } = await w.login(username)
