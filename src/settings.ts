@@ -429,9 +429,24 @@ export const definitions = {
     parse: integer(1, 256)
   }),
   AUTH_HASH_QUEUE: define({
-    help: 'Passwords that may wait to be hashed; the next sign-in is answered 503 with Retry-After.',
+    help: 'Sign-ins and registrations that may wait for their passwords to be hashed; the next one is answered 503 with Retry-After before anything is looked up.',
     fallback: '100',
     parse: integer(0, 100_000)
+  }),
+  AUTH_HASH_WAIT: define({
+    help: 'How long one may wait for that: whoever would wait longer is answered 503 at once.',
+    fallback: '5s',
+    parse: duration('1s', '1m')
+  }),
+  AUTH_OVERLOAD_DELAY: define({
+    help: 'Milliseconds by which the event loop may be late until sign-ins and registrations are answered 503 with Retry-After; changes and administration are from twice, refresh and introspection from four times that, key set, revocations and health never. `off` for no such limit.',
+    fallback: '200',
+    parse: (value: string) => (value === 'off' ? null : integer(10, 60_000)(value))
+  }),
+  AUTH_OVERLOAD_REQUESTS: define({
+    help: 'Requests that may be under way until the same happens, in the same order; `off` for no such limit.',
+    fallback: '1000',
+    parse: (value: string) => (value === 'off' ? null : integer(1, 1_000_000)(value))
   }),
   AUTH_LEGACY_HASH_CONCURRENCY: define({
     help: 'Passwords of other systems checked at a time, until each becomes argon2id at its next sign-in; one takes up to 256 MiB (Django’s argon2: 100 MiB).',
@@ -447,6 +462,26 @@ export const definitions = {
     help: 'Milliseconds that a connection, a statement and a lock may take.',
     fallback: '1000',
     parse: integer(50, 60_000)
+  }),
+  AUTH_REQUEST_TIMEOUT: define({
+    help: 'How long a request may take to arrive, head and body; its connection is closed then. A head has 10 s at most.',
+    fallback: '15s',
+    parse: duration('1s', '10m')
+  }),
+  AUTH_KEEP_ALIVE_TIMEOUT: define({
+    help: 'How long a connection may be idle between two requests; longer than that of a proxy or load balancer in front.',
+    fallback: '72s',
+    parse: duration('1s', '1h')
+  }),
+  AUTH_MAX_CONNECTIONS: define({
+    help: 'Connections of clients and proxies at a time; more are closed as they come. `off` for as many as the system gives.',
+    fallback: '10000',
+    parse: (value: string) => (value === 'off' ? null : integer(1, 1_000_000)(value))
+  }),
+  AUTH_SHUTDOWN_GRACE: define({
+    help: 'How long a replica that is told to stop (SIGTERM) still answers all that comes while /readyz is 503, so that proxies and load balancers find the others: longer than their interval of looking.',
+    fallbackNote: '5s in production, else 0s',
+    parse: duration('0s', '10m')
   }),
   AUTH_MIGRATE_ON_START: define({
     help: 'Whether `serve` applies migrations. Otherwise run `keyturn migrate up` first.',
@@ -488,6 +523,7 @@ type Optional =
   | 'AUTH_HASH_CONCURRENCY'
   | 'AUTH_METRICS_PORT'
   | 'AUTH_MIGRATE_ON_START'
+  | 'AUTH_SHUTDOWN_GRACE'
   | 'AUTH_PRINT_SETUP_LINK'
   | 'AUTH_BOOTSTRAP_ADMIN_USERNAME'
   | 'AUTH_BOOTSTRAP_ADMIN_EMAIL'

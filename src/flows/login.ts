@@ -111,7 +111,7 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
 
 /**
  * Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work; where too many were
- * wrong, `sign_in_delayed` or `sign_in_locked` after none.
+ * wrong, `sign_in_delayed` or `sign_in_locked` after none; where too many others wait, `overloaded` before anything.
  */
 export async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
   const { username, email } = credentials
@@ -120,6 +120,14 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
     throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
   }
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
+  return await tools.passwords.admit(() => checkPasswordOf(tools, name, credentials))
+}
+
+async function checkPasswordOf(
+  tools: Tools,
+  name: { readonly usernameKey: string } | { readonly emailKey: string },
+  credentials: Credentials
+): Promise<accounts.AccountWithPassword> {
   const signingIn = await findSigningIn(tools, name, credentials.device)
   const { account } = signingIn
   const right = await guess(tools, signingIn, async () =>
