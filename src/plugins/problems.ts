@@ -250,7 +250,11 @@ export function frameworkError(baseUrl: string) {
 function faultOf(code: string | undefined): [number, string, string] {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'The request took too long to arrive', 'Send it again, faster.']
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return [431, 'The head of the request is too large', 'Send fewer or shorter headers and cookies, and a shorter URL.']
+    return [
+      431,
+      'The head of the request is too large',
+      'Send fewer or shorter headers and cookies, and a shorter URL.'
+    ]
   }
   return [400, 'This is no HTTP request', 'Check how the client writes requests.']
 }

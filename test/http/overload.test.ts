@@ -143,31 +143,34 @@ const classesOf = async (w: World, token: string) => ({
   health: (await w.get('/livez')).statusCode
 })
 
-t.test('the more is under way, the more is refused: sign-ins, then changes, then the rest, and never what is vital', async (t) => {
-  const { w, fill, finish, underWay } = await busy(t, (options) => ({
-    ...options,
-    overload: { ...options.overload, requests: 2 }
-  }))
-  const { access_token: token } = await w.login(await w.account())
-  t.same(await classesOf(w, token), { sign_in: 401, change: 200, session: 200, vital: 200, health: 200 })
-  await fill(2)
-  t.same(await classesOf(w, token), { sign_in: 503, change: 200, session: 200, vital: 200, health: 200 })
-  await fill(4)
-  t.same(await classesOf(w, token), { sign_in: 503, change: 503, session: 200, vital: 200, health: 200 })
-  await fill(8)
-  t.same(await classesOf(w, token), { sign_in: 503, change: 503, session: 503, vital: 200, health: 200 })
+t.test(
+  'the more is under way, the more is refused: sign-ins, then changes, then the rest, and never what is vital',
+  async (t) => {
+    const { w, fill, finish, underWay } = await busy(t, (options) => ({
+      ...options,
+      overload: { ...options.overload, requests: 2 }
+    }))
+    const { access_token: token } = await w.login(await w.account())
+    t.same(await classesOf(w, token), { sign_in: 401, change: 200, session: 200, vital: 200, health: 200 })
+    await fill(2)
+    t.same(await classesOf(w, token), { sign_in: 503, change: 200, session: 200, vital: 200, health: 200 })
+    await fill(4)
+    t.same(await classesOf(w, token), { sign_in: 503, change: 503, session: 200, vital: 200, health: 200 })
+    await fill(8)
+    t.same(await classesOf(w, token), { sign_in: 503, change: 503, session: 503, vital: 200, health: 200 })
 
-  const refused = await w.get('/v1/me', token)
-  t.match(refused.json(), { status: 503, code: 'overloaded' })
-  t.match(refused.headers['retry-after'], /^[1-3]$/)
-  t.ok(refused.headers['content-security-policy'], 'with the headers of every answer')
-  const page = await w.app.inject({ url: '/v1/me', headers: { origin: 'https://app.test' } })
-  t.equal(page.headers['access-control-allow-origin'], 'https://app.test', 'and those by which a page may read it')
+    const refused = await w.get('/v1/me', token)
+    t.match(refused.json(), { status: 503, code: 'overloaded' })
+    t.match(refused.headers['retry-after'], /^[1-3]$/)
+    t.ok(refused.headers['content-security-policy'], 'with the headers of every answer')
+    const page = await w.app.inject({ url: '/v1/me', headers: { origin: 'https://app.test' } })
+    t.equal(page.headers['access-control-allow-origin'], 'https://app.test', 'and those by which a page may read it')
 
-  finish()
-  t.ok(await until(() => underWay() === 0))
-  t.same(await classesOf(w, token), { sign_in: 401, change: 200, session: 200, vital: 200, health: 200 })
-})
+    finish()
+    t.ok(await until(() => underWay() === 0))
+    t.same(await classesOf(w, token), { sign_in: 401, change: 200, session: 200, vital: 200, health: 200 })
+  }
+)
 
 t.test('a request whose sender has hung up is under way no more', async (t) => {
   const { w, underWay } = await busy(t)

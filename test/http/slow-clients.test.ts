@@ -30,7 +30,11 @@ async function listening(t: Test, change = impatient) {
     socket.write(text)
     await once(socket, 'close')
     const [head = '', body = ''] = answer.split('\r\n\r\n')
-    return { status: Number(head.split(' ')[1]), head: head.toLowerCase(), problem: body === '' ? null : JSON.parse(body) }
+    return {
+      status: Number(head.split(' ')[1]),
+      head: head.toLowerCase(),
+      problem: body === '' ? null : JSON.parse(body)
+    }
   }
 }
 
