@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 
 /** Milliseconds between two looks at the connections of a service that closes. */

@@ -105,8 +105,8 @@ class DatabaseBreaker {
   /** An error that Postgres itself has told is an answer, but for those by which it says that it cannot go on. */
   failed(error: unknown): void {
     const { code } = codeOf(error)
-    if (!(code !== undefined && silent.test(code)) && !isDisconnected(error)) return this.answered()
-    this.#go('failed')
+    const isSilent = (code !== undefined && silent.test(code)) || isDisconnected(error)
+    this.#go(isSilent ? 'failed' : 'answered')
     if (this.#state.kind !== 'open' || this.#timer !== undefined) return
     this.#opened++
     this.#tell('open', codeOf(error).message || code!)
