@@ -14,7 +14,7 @@ import { type BreachedPasswordsOptions, breachedPasswords } from './plugins/brea
 import { type BroomOptions, broom } from './plugins/broom.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
-import { connections } from './plugins/connections.js'
+import { type ConnectionsOptions, connections, serverOptions } from './plugins/connections.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type DpopOptions, dpop } from './plugins/dpop.js'
@@ -31,8 +31,9 @@ import { type MetricsOptions, metrics } from './plugins/metrics.js'
 import { notifications } from './plugins/notifications.js'
 import { oauth } from './plugins/oauth.js'
 import { openapi } from './plugins/openapi.js'
+import { type OverloadOptions, overload } from './plugins/overload.js'
 import { type PasswordsOptions, passwords } from './plugins/passwords.js'
-import { frameworkError, problems } from './plugins/problems.js'
+import { clientError, frameworkError, problems } from './plugins/problems.js'
 import { type RateLimitsOptions, rateLimits } from './plugins/rate-limits.js'
 import { readiness } from './plugins/readiness.js'
 import { requestIds, requestLog } from './plugins/request-log.js'
@@ -75,10 +76,12 @@ export interface AppOptions {
   readonly masterKey: Buffer
   /** Master keys that open and authenticate, beside the present one that seals and signs. */
   readonly previousMasterKeys: readonly Buffer[]
+  readonly connections: ConnectionsOptions
   readonly database: DatabaseOptions
   readonly tracing: TracingOptions
   readonly breachedPasswords: BreachedPasswordsOptions
   readonly passwords: PasswordsOptions
+  readonly overload: OverloadOptions
   readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
   /** Authenticators in the order in which they are asked, and those that are added to the service's own. */
   readonly authenticators: { readonly order: readonly string[]; readonly custom: readonly Authenticator[] }
@@ -135,12 +138,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     genReqId: requestIds(),
     trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
     bodyLimit: 16 * 1024,
-    requestTimeout: 15_000,
+    ...serverOptions(options.connections),
     // The first start makes a signing key, which takes a slow machine its time with RSA.
     pluginTimeout: 60_000,
-    keepAliveTimeout: 72_000,
-    return503OnClosing: true,
+    // Who sends over a connection that is open is answered until it is closed.
+    return503OnClosing: false,
     frameworkErrors: frameworkError(options.issuer),
+    clientErrorHandler: clientError(options.issuer),
     routerOptions: { maxParamLength: 200 },
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
@@ -167,9 +171,11 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(problems, { baseUrl: options.issuer })
   await app.register(tracing, options.tracing)
   await app.register(requestLog)
-  await app.register(connections)
+  await app.register(connections, options.connections)
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
+  await app.register(passwords, options.passwords)
+  await app.register(overload, options.overload)
   await app.register(cookies, { secure, allowedOrigins })
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })
   await app.register(database, options.database)
@@ -204,7 +210,6 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     clock
   })
   await app.register(eventDelivery, { ...options.events, issuer: options.issuer, clock })
-  await app.register(passwords, options.passwords)
   await app.register(breachedPasswords, options.breachedPasswords)
   await app.register(accessTokens, {
     issuer: options.issuer,

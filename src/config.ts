@@ -20,6 +20,8 @@ export interface Config {
   readonly port: number
   readonly issuer: string
   readonly migrateOnStart: boolean
+  /** Milliseconds for which it goes on after it was told to stop. */
+  readonly shutdownGrace: number
   readonly printSetupLink: boolean
   readonly bootstrapAdmin: { username: string; email: string | undefined; password: string } | undefined
   /** What the app is built with, once the database has an address. */
@@ -140,6 +142,7 @@ export function readConfig(environment: Environment, version: string): Config {
     host: settings.HOST,
     port: settings.PORT,
     issuer,
+    shutdownGrace: settings.AUTH_SHUTDOWN_GRACE ?? (production ? 5_000 : 0),
     migrateOnStart: settings.AUTH_MIGRATE_ON_START ?? !production,
     printSetupLink: settings.AUTH_PRINT_SETUP_LINK ?? !production,
     bootstrapAdmin:
@@ -159,6 +162,14 @@ export function readConfig(environment: Environment, version: string): Config {
       allowedOrigins: settings.AUTH_ALLOWED_ORIGINS,
       masterKey: masterKey(settings, dataDir),
       previousMasterKeys: settings.AUTH_MASTER_KEY_PREVIOUS ?? [],
+      connections: {
+        headersTimeout: 10_000,
+        requestTimeout: settings.AUTH_REQUEST_TIMEOUT,
+        keepAliveTimeout: settings.AUTH_KEEP_ALIVE_TIMEOUT,
+        checkInterval: 2_000,
+        maxHeaderSize: 16 * 1024,
+        max: settings.AUTH_MAX_CONNECTIONS
+      },
       database: {
         url: databaseUrl,
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
@@ -184,7 +195,12 @@ export function readConfig(environment: Environment, version: string): Config {
         peppers: peppersOf(settings),
         legacyConcurrency: settings.AUTH_LEGACY_HASH_CONCURRENCY,
         maxWaiting: settings.AUTH_HASH_QUEUE,
-        maxWait: 5_000
+        maxWait: settings.AUTH_HASH_WAIT
+      },
+      overload: {
+        delay: settings.AUTH_OVERLOAD_DELAY,
+        requests: settings.AUTH_OVERLOAD_REQUESTS,
+        interval: 500
       },
       flows: {
         lifetimes: {

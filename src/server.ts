@@ -139,8 +139,9 @@ export async function serve(config: Config): Promise<void> {
   }
 
   const running = app
-  closeWithGrace({ delay: 10_000 }, async ({ err }) => {
+  closeWithGrace({ delay: config.shutdownGrace + 10_000 }, async ({ err }) => {
     if (err) running.log.fatal({ error: err.stack }, 'uncaught error')
+    else await running.drain(config.shutdownGrace)
     await running.close()
     await opened.close()
   })

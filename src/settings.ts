@@ -4,6 +4,7 @@ import { authenticators } from './settings/authenticators.js'
 import { drf } from './settings/drf.js'
 import { firstAdministrator } from './settings/first-administrator.js'
 import { forwardAuth } from './settings/forward-auth.js'
+import { load } from './settings/load.js'
 import { operation } from './settings/operation.js'
 import { passwords } from './settings/passwords.js'
 import { rateLimits } from './settings/rate-limits.js'
@@ -28,6 +29,7 @@ export const definitions = {
   ...forwardAuth,
   ...accounts,
   ...passwords,
+  ...load,
   ...operation,
   ...tracing,
   ...firstAdministrator

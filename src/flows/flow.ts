@@ -13,6 +13,11 @@ import type { Db } from '../storage/tables.js'
 
 /** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
 export interface PasswordHasher {
+  /**
+   * Does work that hashes or checks passwords, which have a place from its beginning to its end. Throws `overloaded` before
+   * any of it: whoever is refused has cost no look into the database, and learns nothing of what is in there.
+   */
+  admit<T>(work: () => Promise<T>): Promise<T>
   hash(password: string): Promise<string>
   verify(hash: string, password: string): Promise<boolean>
   /** The same work as `verify`, for an account that is not there. */

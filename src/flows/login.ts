@@ -112,7 +112,8 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
 
 /**
  * Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work; where too many were
- * wrong, `sign_in_delayed` or `sign_in_locked` after none, and `rate_limited` out of a range that tries those of many.
+ * wrong, `sign_in_delayed` or `sign_in_locked` after none, and `rate_limited` out of a range that tries those of many; where
+ * too many others wait, `overloaded` before anything.
  */
 export async function checkPassword(
   tools: Tools,
@@ -125,6 +126,15 @@ export async function checkPassword(
     throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
   }
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
+  return await tools.passwords.admit(() => checkPasswordOf(tools, name, credentials, address))
+}
+
+async function checkPasswordOf(
+  tools: Tools,
+  name: { readonly usernameKey: string } | { readonly emailKey: string },
+  credentials: Credentials,
+  address: string | null
+): Promise<accounts.AccountWithPassword> {
   const signingIn = await findSigningIn(tools, name, credentials.device)
   const { account } = signingIn
   const isKnownDevice = account !== undefined && signingIn.who !== account.id

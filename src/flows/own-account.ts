@@ -57,7 +57,16 @@ export async function changePassword(
   currentPassword: string,
   newPassword: string
 ): Promise<void> {
-  const account = await confirmPassword(tools, who.accountId, currentPassword)
+  await tools.passwords.admit(() => replacePassword(tools, who, currentPassword, newPassword))
+}
+
+async function replacePassword(
+  tools: Tools,
+  who: { readonly accountId: string; readonly sessionId: string | null; readonly tokenId?: string | null },
+  currentPassword: string,
+  newPassword: string
+): Promise<void> {
+  const account = await comparePassword(tools, who.accountId, currentPassword)
   const errors = await judgeNewPassword(tools, newPassword, account, '/new_password')
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   const to = await tools.passwords.hash(newPassword)
@@ -99,7 +108,11 @@ export async function confirmOwnPassword(tools: Tools, accountId: string, passwo
   await confirmPassword(tools, accountId, password)
 }
 
-async function confirmPassword(
+async function confirmPassword(tools: Tools, accountId: string, password: string | undefined): Promise<void> {
+  await tools.passwords.admit(() => comparePassword(tools, accountId, password))
+}
+
+async function comparePassword(
   tools: Tools,
   accountId: string,
   password: string | undefined

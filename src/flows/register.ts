@@ -34,10 +34,15 @@ export async function register(tools: Tools, registration: Registration): Promis
   const { invitation } = registration
   if (invitation === undefined) {
     if (tools.settings.signUp !== 'open') throw new Refusal('sign_up_closed', { because: tools.settings.signUp })
-    const draft = await draftAccount(tools, registration, [])
-    return await insertAccount(tools, draft)
+    return await tools.passwords.admit(async () => {
+      const draft = await draftAccount(tools, registration, [])
+      return await insertAccount(tools, draft)
+    })
   }
+  return await tools.passwords.admit(() => redeem(tools, registration, invitation))
+}
 
+async function redeem(tools: Tools, registration: Registration, invitation: string): Promise<Registered> {
   const digest = invitationDigest(invitation)
   if (!(await invitations.isOpen(tools.db, digest, tools.clock()))) throw new Refusal('invitation_invalid')
   const draft = await draftAccount(tools, registration, [])
@@ -63,6 +68,14 @@ export async function register(tools: Tools, registration: Registration): Promis
 
 /** Adds an account for an administrator: no invitation, whatever sign-up is set to, with or without a password. */
 export async function createAccount(
+  tools: Tools,
+  input: { username: string; password?: string | undefined; email?: string | undefined; roles?: readonly string[] }
+): Promise<accounts.Account> {
+  const { admit } = tools.passwords
+  return input.password === undefined ? await addAccount(tools, input) : await admit(() => addAccount(tools, input))
+}
+
+async function addAccount(
   tools: Tools,
   input: { username: string; password?: string | undefined; email?: string | undefined; roles?: readonly string[] }
 ): Promise<accounts.Account> {

@@ -15,6 +15,7 @@ interface Waiting {
   readonly job: HashJob
   readonly since: number
   readonly onStart: ((waited: number) => void) | undefined
+  startedAt?: number
   resolve(value: unknown): void
   reject(error: Error): void
 }
@@ -28,12 +29,21 @@ export interface HashQueueOptions {
   readonly maxWait: number
 }
 
-/** Runs hash jobs in worker threads, in the order in which they came, and refuses what it cannot do in time. */
+/** What the last job counts for in the time that a job is thought to take. */
+const newest = 0.2
+
+/**
+ * Runs hash jobs in worker threads, in the order in which they came, and refuses what it cannot do in time: at the door
+ * (`admit`), so that nothing is spent on a request that is refused.
+ */
 export class HashQueue {
   readonly #options: HashQueueOptions
   readonly #idle: Worker[] = []
   readonly #busy = new Map<Worker, Waiting>()
   readonly #waiting: Waiting[] = []
+  #admitted = 0
+  /** Milliseconds that a job takes, by those that were done. */
+  #duration = 0
   #closed = false
 
   constructor(options: HashQueueOptions) {
@@ -45,10 +55,40 @@ export class HashQueue {
     return this.#waiting.length
   }
 
+  /** Milliseconds that whoever came now would wait for a worker, as it looks. */
+  #expectedWait(): number {
+    const ahead = Math.max(0, this.#admitted - this.#options.concurrency + 1)
+    return (ahead * this.#duration) / this.#options.concurrency
+  }
+
+  /** Why there is no place for one more: there are too many, or its turn would come too late. Null where there is one. */
+  whyFull(): Refusal | null {
+    const { concurrency, maxWaiting, maxWait } = this.#options
+    const wait = this.#expectedWait()
+    if (this.#admitted < concurrency + maxWaiting && wait <= maxWait) return null
+    const because = wait > maxWait ? 'would wait too long to be hashed' : 'hash queue full'
+    return new Refusal('overloaded', { because, retryAfter: Math.max(1, Math.ceil(wait / 1000)) })
+  }
+
+  /**
+   * Does work whose passwords have a place here from its beginning to its end. Throws `overloaded` before any of it where
+   * there is none.
+   */
+  async admit<T>(work: () => Promise<T>): Promise<T> {
+    const full = this.whyFull()
+    if (full !== null) throw full
+    this.#admitted++
+    try {
+      return await work()
+    } finally {
+      this.#admitted--
+    }
+  }
+
   /** Does a job, once it is its turn; `onStart` is told how many milliseconds that took. */
   run(job: HashJob, onStart?: (waited: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new Refusal('service_unavailable', { because: 'closing', retryAfter: 1 }))
-    // Full is judged before anything is spent on the request.
+    // Those who were let in find a place; this is for whoever did not come by the door.
     if (this.#idle.length === 0 && this.#waiting.length >= this.#options.maxWaiting) {
       return Promise.reject(new Refusal('overloaded', { because: 'hash queue full', retryAfter: 1 }))
     }
@@ -71,6 +111,7 @@ export class HashQueue {
       const done = this.#busy.get(worker)
       this.#busy.delete(worker)
       this.#idle.push(worker)
+      this.#learn(performance.now() - (done?.startedAt ?? performance.now()))
       worker.unref()
       if (error === undefined) done?.resolve(value)
       else done?.reject(new Error(error))
@@ -81,6 +122,10 @@ export class HashQueue {
     // Only a worker that has something to do keeps the process alive.
     worker.unref()
     return worker
+  }
+
+  #learn(took: number): void {
+    this.#duration = this.#duration === 0 ? took : this.#duration + newest * (took - this.#duration)
   }
 
   /** A worker that died takes its one job with it; the others go on. */
@@ -106,6 +151,7 @@ export class HashQueue {
       waiting.onStart?.(performance.now() - waiting.since)
       const worker = this.#idle.pop()!
       this.#busy.set(worker, waiting)
+      waiting.startedAt = performance.now()
       worker.ref()
       worker.postMessage(waiting.job)
     }

@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import pg from 'pg'
+import { type Breaker, type BreakerEvent, closedBreaker, nextBreaker } from '../domain/breaker.js'
 import { Refusal } from '../domain/refusal.js'
 import { kindOfStatement } from '../domain/statement.js'
 import type { Db, Tables } from '../storage/tables.js'
@@ -19,15 +20,28 @@ export interface DatabaseOptions {
   readonly timeout: number
 }
 
+/** Told when the breaker has opened, with the failure, and when it has closed again. */
+type OnBreaker = (state: 'open' | 'closed', because: string) => void
+
 /** What Postgres says when it is going, coming, full or read-only (SQLSTATE classes and codes). */
 const unavailable = /^(08...|53...|57P0[123]|57014|55P03|25006|40001|40P01|XX000)$/
 /** What the driver and the operating system say when there is nobody to talk to; these errors carry no SQLSTATE. */
 const disconnected =
   /ECONN|ETIMEDOUT|EPIPE|ENOENT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|Connection terminated|timeout exceeded|Query read timeout|not queryable|shutting down/i
 
+/** Of those, what says that the next one would fare no better: not a lock, a conflict, or a standby that can be read. */
+const silent = /^(08...|53...|57P0[123]|57014)$/
+
+const codeOf = (error: unknown) => error as { code?: string; message?: string }
+
+const isDisconnected = (error: unknown) => {
+  const { code, message = '' } = codeOf(error)
+  return disconnected.test(`${code ?? ''} ${message}`)
+}
+
 function orUnavailable(error: unknown): Error {
-  const { code, message = '' } = error as { code?: string; message?: string }
-  const isGone = code !== undefined && unavailable.test(code) ? true : disconnected.test(`${code ?? ''} ${message}`)
+  const { code, message = '' } = codeOf(error)
+  const isGone = (code !== undefined && unavailable.test(code)) || isDisconnected(error)
   if (!isGone) return error as Error
   return new Refusal('service_unavailable', { because: `database: ${message || code}`, retryAfter: 1, cause: error })
 }
@@ -67,20 +81,115 @@ function draftOf(text: string): SpanDraft {
   return draft
 }
 
+/** Postgres cancels what runs too long; the driver gives up on a server that does not even answer to that. */
+const patienceWith = (timeout: number) => timeout + 300
+
+/** How many times its timeout the wait for a connection and the first statement may take together. */
+const firstStatementFactor = 1.7
+
+/** Failures without an answer in between until nothing is asked any more. */
+const breakerThreshold = 5
+/** Milliseconds between two probes. */
+const probeInterval = 250
+
+/** Spares whoever asks the wait for a database that does not answer, and the database those who ask. */
+class DatabaseBreaker {
+  #state: Breaker = closedBreaker
+  #opened = 0
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+  readonly #probe: () => Promise<unknown>
+  readonly #tell: OnBreaker
+
+  constructor(probe: () => Promise<unknown>, tell: OnBreaker) {
+    this.#probe = probe
+    this.#tell = tell
+  }
+
+  get state(): Breaker['kind'] {
+    return this.#state.kind
+  }
+
+  /** How often it has opened. */
+  get opened(): number {
+    return this.#opened
+  }
+
+  /** Throws `service_unavailable` at once where nothing is asked. */
+  assertClosed(): void {
+    if (this.#state.kind === 'closed') return
+    throw new Refusal('service_unavailable', { because: 'database: it did not answer lately', retryAfter: 1 })
+  }
+
+  answered(): void {
+    this.#go('answered')
+  }
+
+  /** An error that Postgres itself has told is an answer, but for those by which it says that it cannot go on. */
+  failed(error: unknown): void {
+    const { code } = codeOf(error)
+    const isSilent = (code !== undefined && silent.test(code)) || isDisconnected(error)
+    this.#go(isSilent ? 'failed' : 'answered')
+    if (this.#state.kind !== 'open' || this.#timer !== undefined) return
+    this.#opened++
+    this.#tell('open', codeOf(error).message || code!)
+    // The first one at once: a server that ended its connections and takes new ones is missed for a moment only.
+    this.#probeAfter(0)
+  }
+
+  stop(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #go(event: BreakerEvent): void {
+    this.#state = nextBreaker(this.#state, event, breakerThreshold)
+  }
+
+  #probeAfter(milliseconds: number): void {
+    this.#timer = setTimeout(async () => {
+      this.#go('probe')
+      const isAnswered = await this.#probe().then(
+        () => true,
+        () => false
+      )
+      this.#go(isAnswered ? 'probe_answered' : 'probe_failed')
+      this.#timer = undefined
+      if (this.#closed) return
+      if (isAnswered) this.#tell('closed', 'it answers again')
+      else this.#probeAfter(probeInterval)
+    }, milliseconds).unref()
+  }
+}
+
 /** The driver's pool as Kysely wants it: statements by name, and a connection that failed is not used again. */
-function kyselyPool(pool: pg.Pool, tracing: Tracing | null): PostgresPool {
+function kyselyPool(pool: pg.Pool, breaker: DatabaseBreaker, timeout: number, tracing: Tracing | null): PostgresPool {
   return {
     async connect() {
+      breaker.assertClosed()
+      const since = performance.now()
       const client = await pool.connect().catch((error) => {
+        breaker.failed(error)
         throw orUnavailable(error)
       })
+      // What the wait for a connection took is taken from the first statement, so that both are over in time.
+      const left = firstStatementFactor * timeout - (performance.now() - since)
+      let patience: number | undefined = Math.min(patienceWith(timeout), Math.max(timeout / 2, left))
       let failed = false
       async function query(text: string, values?: readonly unknown[]) {
         const name = nameOf(text)
         try {
-          const query = { text, values: values as unknown[] }
-          return await client.query(name === undefined ? query : { ...query, name })
+          const query = {
+            text,
+            values: values as unknown[],
+            ...(patience === undefined ? {} : { query_timeout: patience })
+          }
+          patience = undefined
+          const result = await client.query(name === undefined ? query : { ...query, name })
+          breaker.answered()
+          return result
         } catch (error) {
+          breaker.failed(error)
           const judged = orUnavailable(error)
           failed ||= judged instanceof Refusal
           throw judged
@@ -95,7 +204,10 @@ function kyselyPool(pool: pg.Pool, tracing: Tracing | null): PostgresPool {
         release: () => client.release(failed)
       }
     },
-    end: () => pool.end()
+    end() {
+      breaker.stop()
+      return pool.end()
+    }
   } as unknown as PostgresPool
 }
 
@@ -103,14 +215,14 @@ function kyselyPool(pool: pg.Pool, tracing: Tracing | null): PostgresPool {
 export function openDatabase(
   options: DatabaseOptions,
   onIdleError: (error: Error) => void,
+  onBreaker: OnBreaker = () => {},
   tracing: Tracing | null = null
 ): Db {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize,
     connectionTimeoutMillis: options.timeout,
-    // Postgres cancels what runs too long; the driver gives up on a server that does not even answer to that.
-    query_timeout: options.timeout + 300,
+    query_timeout: patienceWith(options.timeout),
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     application_name: 'keyturn',
@@ -125,16 +237,25 @@ export function openDatabase(
   pool.on('error', onIdleError)
   // A connection that dies while it is lent out tells its statement, and once more the void.
   pool.on('connect', (client) => client.on('error', () => {}))
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool, tracing) }) })
-  pools.set(db, pool)
+  const breaker = new DatabaseBreaker(() => pool.query('select 1'), onBreaker)
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: kyselyPool(pool, breaker, options.timeout, tracing) })
+  })
+  pools.set(db, { pool, breaker })
   return db
 }
 
-const pools = new WeakMap<Db, pg.Pool>()
+const pools = new WeakMap<Db, { pool: pg.Pool; breaker: DatabaseBreaker }>()
+
+/** Whether the database is asked, and how often it was not for a while. */
+export function breakerOf(db: Db): { state: Breaker['kind']; opened: number } {
+  const { state = 'closed', opened = 0 } = pools.get(db)?.breaker ?? {}
+  return { state, opened }
+}
 
 /** How many connections there are, how many do nothing, and how many statements wait for one. */
 export function connectionsOf(db: Db): { open: number; idle: number; waiting: number } {
-  const { totalCount = 0, idleCount = 0, waitingCount = 0 } = pools.get(db) ?? {}
+  const { totalCount = 0, idleCount = 0, waitingCount = 0 } = pools.get(db)?.pool ?? {}
   return { open: totalCount, idle: idleCount, waiting: waitingCount }
 }
 
@@ -199,8 +320,16 @@ export function listen(
 /** One pool for the process; closed with the app. */
 export const database = fp<DatabaseOptions>(
   async (app, options) => {
-    const onIdleError = (error: Error) => app.log.warn({ error: error.message }, 'idle database connection lost')
-    const db = openDatabase(options, onIdleError, app.tracing)
+    const db = openDatabase(
+      options,
+      (error) => app.log.warn({ error: error.message }, 'idle database connection lost'),
+      (state, because) => {
+        if (state === 'open')
+          app.log.error({ because }, 'the database does not answer: it is asked nothing until it does')
+        else app.log.info({ because }, 'the database is asked again')
+      },
+      app.tracing
+    )
     app.decorate('db', db)
     app.addHook('onClose', () => db.destroy())
   },

@@ -198,7 +198,7 @@ export const drf = fp(
     scope.setErrorHandler<FastifyError | Refusal | DrfError>((error, request, reply) => {
       if (error instanceof DrfError) return answer(request, reply, error)
       if (error instanceof Refusal) {
-        request.log.info({ code: error.code, because: error.because }, 'refused')
+        request.log[request.isRefusedEarly ? 'debug' : 'info']({ code: error.code, because: error.because }, 'refused')
         if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
         return answer(request, reply, translate(error))
       }

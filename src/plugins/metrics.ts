@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { connectionsOf } from './database.js'
+import { loadClasses } from '../domain/overload.js'
+import { breakerOf, connectionsOf } from './database.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -39,6 +40,35 @@ function addGauges(app: FastifyInstance, registers: Registry[]): void {
   )
   gauge('keyturn_revocations', 'Revocations that this replica holds in memory.', () => app.revocations.size())
   gauge('keyturn_passwords_waiting', 'Passwords that wait to be hashed or checked.', () => app.waitingPasswords())
+  gauge(
+    'keyturn_requests_under_way',
+    'Requests that are under way, but for those that verifiers and probes make.',
+    () => app.overload.state().requests
+  )
+  gauge(
+    'keyturn_overload_classes_refused',
+    'How many classes of requests are refused because the event loop is late: sign-ins first, then changes, then the rest.',
+    () => app.overload.state().refused
+  )
+  new Gauge({
+    name: 'keyturn_database_breaker',
+    help: 'Whether the database is asked (closed) or, since it did not answer, is not (open), but for a probe (probing).',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { state } = breakerOf(app.db)
+      for (const one of ['closed', 'open', 'probing'] as const) this.set({ state: one }, state === one ? 1 : 0)
+    }
+  })
+  new Counter({
+    name: 'keyturn_database_breaker_opened_total',
+    help: 'How often the database was asked nothing for a while because it did not answer.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(breakerOf(app.db).opened)
+    }
+  })
   new Gauge({
     name: 'keyturn_database_connections',
     help: 'Connections of the pool, by what they do; `waiting` are statements without one.',
@@ -82,6 +112,14 @@ function addCounters(app: FastifyInstance, registers: Registry[]): void {
     registers
   })
   app.rateLimits.onExceeded((policy) => limited.inc({ policy }))
+  const refused = new Counter({
+    name: 'keyturn_overload_refused_total',
+    help: 'Requests that were answered 503 at the door because there was too much to do, by what they were for.',
+    labelNames: ['class'],
+    registers
+  })
+  for (const one of loadClasses) if (one !== 'vital') refused.inc({ class: one }, 0)
+  app.overload.onRefused((loadClass) => refused.inc({ class: loadClass }))
 }
 
 /** Metrics for Prometheus, on a port of their own: they are for those who run the service alone. */
@@ -110,5 +148,5 @@ export const metrics = fp<MetricsOptions>(
       server?.close()
     })
   },
-  { name: 'metrics', dependencies: ['revocations', 'passwords', 'flows', 'rate-limits'], fastify: '5.x' }
+  { name: 'metrics', dependencies: ['revocations', 'passwords', 'overload', 'flows', 'rate-limits'], fastify: '5.x' }
 )

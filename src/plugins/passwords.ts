@@ -13,6 +13,8 @@ declare module 'fastify' {
     readonly passwords: PasswordHasher
     /** How many passwords wait to be hashed or checked. */
     waitingPasswords(): number
+    /** The `overloaded` that whoever came with a password now would get; null where there is a place. */
+    whyNoPasswordRoom(): Refusal | null
   }
 }
 
@@ -79,7 +81,9 @@ export const passwords = fp<PasswordsOptions>(
         app.log.warn({ scheme }, 'a stored password has a form that cannot be checked')
         return await verifyNothing(password)
       }
-      legacyQueue ??= new HashQueue({ ...options, concurrency: options.legacyConcurrency })
+      // Half of the places at most: while these wait they keep those by which they were let in.
+      const maxWaiting = Math.ceil(options.maxWaiting / 2)
+      legacyQueue ??= new HashQueue({ ...options, maxWaiting, concurrency: options.legacyConcurrency })
       try {
         return (await run(legacyQueue, { kind: 'verify-legacy', password, check })) as boolean
       } catch (error) {
@@ -107,7 +111,9 @@ export const passwords = fp<PasswordsOptions>(
     })
 
     app.decorate('waitingPasswords', () => queue.waiting + (legacyQueue?.waiting ?? 0))
+    app.decorate('whyNoPasswordRoom', () => queue.whyFull())
     app.decorate('passwords', {
+      admit: (work) => queue.admit(work),
       hash,
       verify,
       verifyNothing,

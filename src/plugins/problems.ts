@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { readAuthorization } from '../domain/authorization.js'
@@ -183,7 +185,7 @@ export const problems = fp<ProblemsOptions>(
 
     app.setErrorHandler<FastifyError | Refusal>((error, request, reply) => {
       if (error instanceof Refusal) {
-        const level = error.code === 'service_unavailable' ? 'warn' : 'info'
+        const level = request.isRefusedEarly ? 'debug' : error.code === 'service_unavailable' ? 'warn' : 'info'
         request.log[level]({ code: error.code, because: error.because }, 'refused')
         return send(request, reply, error.code, error)
       }
@@ -241,5 +243,38 @@ export function frameworkError(baseUrl: string) {
         code,
         ...(detail === undefined ? {} : { detail })
       } as never)
+  }
+}
+
+/** What is wrong with a request that never was one, by the words of Node: status, title and what to do. */
+function faultOf(code: string | undefined): [number, string, string] {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'The request took too long to arrive', 'Send it again, faster.']
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return [
+      431,
+      'The head of the request is too large',
+      'Send fewer or shorter headers and cookies, and a shorter URL.'
+    ]
+  }
+  return [400, 'This is no HTTP request', 'Check how the client writes requests.']
+}
+
+/** Answers what Node refuses before there is a request, in the same form, and closes. */
+export function clientError(baseUrl: string) {
+  return (error: NodeJS.ErrnoException, socket: Socket): void => {
+    // Nobody is there any more, or somebody who never asked anything: browsers open connections in advance.
+    if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) return void socket.destroy()
+    const [status, title, detail] = faultOf(error.code)
+    const code: RefusalCode = 'request_malformed'
+    const body = JSON.stringify({ type: `${baseUrl}/problems/${code}`, title, status, code, detail })
+    const head = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'content-type: application/problem+json; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'cache-control: no-store',
+      'connection: close'
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    socket.destroySoon()
   }
 }

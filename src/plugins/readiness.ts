@@ -6,7 +6,13 @@ type Check = 'ok' | 'failed'
 declare module 'fastify' {
   interface FastifyInstance {
     /** What the service needs for its work, looked at now. Never throws. */
-    readiness(): Promise<{ database: Check; migrations: Check; signing_key: Check; revocations: Check }>
+    readiness(): Promise<{
+      database: Check
+      migrations: Check
+      signing_key: Check
+      revocations: Check
+      accepting: Check
+    }>
   }
 }
 
@@ -39,8 +45,10 @@ export const readiness = fp<ReadinessOptions>(
       }
       // A replica that reads no revocations must get no requests while there are others that do.
       const revocations = app.revocations.isKnown() ? 'ok' : 'failed'
-      return { database, migrations, signing_key: signingKey, revocations }
+      // Who is about to stop gets no new requests.
+      const accepting = app.isDraining() ? 'failed' : 'ok'
+      return { database, migrations, signing_key: signingKey, revocations, accepting }
     })
   },
-  { name: 'readiness', dependencies: ['database', 'keys', 'revocations'], fastify: '5.x' }
+  { name: 'readiness', dependencies: ['connections', 'database', 'keys', 'revocations'], fastify: '5.x' }
 )

@@ -12,7 +12,7 @@ export function requestIds(): () => string {
 export const requestLog = fp(
   async (app) => {
     app.addHook('onResponse', (request, reply, done) => {
-      request.log.info(
+      request.log[request.isRefusedEarly ? 'debug' : 'info'](
         {
           method: request.method,
           route: request.routeOptions.url ?? null,

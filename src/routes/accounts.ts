@@ -8,6 +8,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/register',
     {
+      config: { load: 'sign_in' },
       schema: {
         operationId: 'register',
         summary: 'Make an account',

@@ -8,7 +8,12 @@ import { noContent } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   /** Who may come in stands in the address, and is asked of the request that the proxy tells of. Answers are for no page. */
-  const config = { requirement: allow.allowAny(), authenticators: app.authenticators.order, cors: false } as const
+  const config = {
+    load: 'session',
+    requirement: allow.allowAny(),
+    authenticators: app.authenticators.order,
+    cors: false
+  } as const
 
   const answer = async (request: FastifyRequest, reply: FastifyReply) => {
     const { demand } = request.params as { demand?: string }

@@ -6,6 +6,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/livez',
     {
+      config: { load: 'vital' },
       logLevel: 'warn',
       schema: {
         operationId: 'livez',
@@ -20,6 +21,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/readyz',
     {
+      config: { load: 'vital' },
       logLevel: 'warn',
       schema: {
         operationId: 'readyz',

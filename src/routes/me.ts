@@ -13,7 +13,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const requirement = allow.all(allow.authenticated(), allow.notByClientToken())
   const changing = { requirement, ...(signedIn.length === 0 ? {} : { authenticators: signedIn }) }
   // A token that is limited to scopes may read who it is where it has this one, and change nothing.
-  const readable = { requirement: allow.any(allow.authenticated(), allow.scope('profile')) }
+  const readable = { load: 'session', requirement: allow.any(allow.authenticated(), allow.scope('profile')) } as const
 
   app.get(
     '/me',

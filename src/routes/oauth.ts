@@ -24,6 +24,7 @@ const consumes = ['application/x-www-form-urlencoded']
 
 /** Whoever comes is a client, and shows it in the form or by Basic. */
 const byClients = {
+  load: 'session',
   requirement: allow.allowAny(),
   authenticators: [],
   clientAuthentication: [...clientMethods, 'none']
@@ -131,6 +132,7 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
     '/introspect',
     {
       config: {
+        load: 'session',
         authenticators: ['token', 'bearer'],
         clientAuthentication: clientMethods,
         // Whoever may ask learns who holds a token that was found: a permission, which an administrator gives.

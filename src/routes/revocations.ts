@@ -16,10 +16,13 @@ export interface RevocationRoutesOptions {
 const mediaType = `application/${feedType}`
 
 const routes: FastifyPluginAsyncTypebox<RevocationRoutesOptions> = async (app, { access }) => {
+  // Vital also where it is for clients alone: those who wait here would count as many requests under way.
+  const load = 'vital'
   const config =
     access === 'public'
-      ? { requirement: allow.allowAny(), authenticators: [] }
+      ? ({ load, requirement: allow.allowAny(), authenticators: [] } as const)
       : {
+          load: load as typeof load,
           requirement: allow.all(
             allow.permission('keyturn.revocations'),
             allow.any(allow.authenticated(), allow.scope('revocations'))

@@ -46,6 +46,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/login',
     {
+      config: { load: 'sign_in' },
       schema: {
         operationId: 'login',
         summary: 'Begin a session with a password',
@@ -78,6 +79,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/refresh',
     {
+      config: { load: 'session' },
       onRequest: app.noteRequester,
       preHandler: app.rateLimits.refresh,
       preValidation: emptyBodyIsAllowed,
@@ -162,6 +164,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/logout',
     {
+      config: { load: 'session' },
       preValidation: emptyBodyIsAllowed,
       preHandler: app.rateLimits.logout,
       schema: {
@@ -180,6 +183,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/logout/all',
     {
+      config: { load: 'session' },
       preValidation: emptyBodyIsAllowed,
       preHandler: app.rateLimits.logout,
       schema: { ...leaveSchema, operationId: 'logoutAll', summary: 'End all sessions of the account' }

@@ -17,6 +17,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/status-lists/:id',
     {
+      config: { load: 'vital' },
       schema: {
         operationId: 'readStatusList',
         summary: 'Which sessions of a list are over (OAuth Token Status List)',
@@ -46,6 +47,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/status-lists',
     {
+      config: { load: 'vital' },
       schema: {
         operationId: 'listStatusLists',
         summary: 'The addresses of all status lists',

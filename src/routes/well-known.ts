@@ -39,7 +39,7 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
 
   app.get(
     '/jwks.json',
-    { schema: schema('readKeySet', 'The public keys that verify access tokens', Jwks) },
+    { config: { load: 'vital' }, schema: schema('readKeySet', 'The public keys that verify access tokens', Jwks) },
     async (request, reply) => {
       const published = await app.keys.publishedNow()
       return send(request, reply, { keys: published.map(({ publicJwk }) => publicJwk) }, 'application/jwk-set+json')
@@ -79,7 +79,8 @@ const routes: FastifyPluginAsyncTypebox<WellKnownOptions> = async (app, { issuer
     ['/oauth-authorization-server', 'readAuthorizationServerMetadata', 'Where everything is (RFC 8414)'],
     ['/openid-configuration', 'readOpenidConfiguration', 'The same, where OpenID Connect libraries look for it']
   ] as const) {
-    app.get(path, { schema: schema(operationId, summary, Metadata) }, async (request, reply) =>
+    const options = { config: { load: 'vital' }, schema: schema(operationId, summary, Metadata) } as const
+    app.get(path, options, async (request, reply) =>
       send(request, reply, metadata(), 'application/json; charset=utf-8')
     )
   }

@@ -24,7 +24,13 @@ const check = Type.Enum(['ok', 'failed'])
 export const Ready = closed(
   {
     status: Type.Enum(['ready', 'unavailable']),
-    checks: closed({ database: check, migrations: check, signing_key: check, revocations: check })
+    checks: closed({
+      database: check,
+      migrations: check,
+      signing_key: check,
+      revocations: check,
+      accepting: Type.Enum(['ok', 'failed'], { description: '`failed` once the replica has been told to stop.' })
+    })
   },
   { title: 'Ready' }
 )

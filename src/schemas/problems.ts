@@ -152,8 +152,10 @@ export const catalogue: Record<RefusalCode, ProblemEntry> = {
   },
   overloaded: {
     status: 503,
-    title: 'Too many sign-ins at this moment',
-    meaning: 'More passwords wait to be hashed than can be in time. Nothing was changed.',
+    title: 'There is too much to do at this moment',
+    meaning:
+      'More passwords wait to be hashed than can be in time, or more requests are under way than can be answered soon: ' +
+      'sign-ins and registrations are refused first, then changes, then the rest. Nothing was changed.',
     remedy: 'Try again after the seconds in Retry-After. If it lasts, add cores or replicas.'
   },
   password_incorrect: {

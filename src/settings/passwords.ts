@@ -1,5 +1,5 @@
 import { define, optional } from './setting.js'
-import { integer, list, must, secretKey, text } from './values.js'
+import { duration, integer, list, must, secretKey, text } from './values.js'
 
 /** Where passwords that leaked are looked up. */
 function breachedPasswords(text: string): string | URL | null {
@@ -46,9 +46,14 @@ export const passwords = {
     parse: integer(1, 256)
   }),
   AUTH_HASH_QUEUE: define({
-    help: 'Passwords that may wait to be hashed; the next sign-in is answered 503 with Retry-After.',
+    help: 'Sign-ins and registrations that may wait for their passwords to be hashed; the next one is answered 503 with Retry-After before anything is looked up.',
     fallback: '100',
     parse: integer(0, 100_000)
+  }),
+  AUTH_HASH_WAIT: define({
+    help: 'How long one may wait for that: whoever would wait longer is answered 503 at once.',
+    fallback: '5s',
+    parse: duration('1s', '1m')
   }),
   AUTH_LEGACY_HASH_CONCURRENCY: define({
     help: 'Passwords of other systems checked at a time, until each becomes argon2id at its next sign-in; one takes up to 256 MiB (Django’s argon2: 100 MiB).',

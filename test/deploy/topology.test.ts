@@ -1,14 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { hasNginx, nginx } from '../support/nginx.js'
 import { emptyDatabase } from '../support/postgres.js'
-import { freePort, keyturn, request, type Service, scratchFolder, startService } from '../support/service.js'
+import { keyturn, request, type Service, scratchFolder, startService } from '../support/service.js'
 import { goodPassword, type Tokens } from '../support/world.js'
 
 /** The statements of deploy/postgres/roles.sql, with psql's variables filled in as psql would. */
@@ -27,48 +27,6 @@ async function query(url: string, text: string): Promise<pg.QueryResult> {
   } finally {
     await client.end()
   }
-}
-
-/** nginx with the server block that deploy/nginx has, but for TLS, in front of two replicas. */
-async function nginx(t: Test, replicas: readonly Service[]): Promise<string> {
-  const folder = scratchFolder(t)
-  // nginx as root works as `nobody`, who must find its way.
-  chmodSync(folder, 0o755)
-  const port = await freePort()
-  const [one, two] = replicas.map(({ url }) => new URL(url).host.replace('localhost', '127.0.0.1'))
-  const server = readFileSync(new URL('../../deploy/nginx/keyturn.conf', import.meta.url), 'utf8')
-    .replace('127.0.0.1:3001', one!)
-    .replace('127.0.0.1:3002', two!)
-    .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
-    .replace(/^ *(http2 on|ssl_certificate\w*) *.*;$/gm, '')
-  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(folder, name))
-  writeFileSync(
-    join(folder, 'nginx.conf'),
-    `pid ${folder}/pid; error_log ${folder}/error.log; events {} http { access_log off;
-     client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
-     uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
-     ${server} }`
-  )
-  const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-g', 'daemon off;'], {
-    stdio: 'inherit'
-  })
-  const closed = once(child, 'close')
-  t.teardown(async () => {
-    child.kill('SIGTERM')
-    await closed
-  })
-  const url = `http://127.0.0.1:${port}`
-  const deadline = Date.now() + 10_000
-  while (
-    !(await request(`${url}/livez`).then(
-      (response) => response.ok,
-      () => false
-    ))
-  ) {
-    if (Date.now() > deadline)
-      throw new Error(`nginx does not answer: ${readFileSync(join(folder, 'error.log'), 'utf8')}`)
-  }
-  return url
 }
 
 /** A proxy of a few lines where no nginx is installed: takes turns, and passes on what a replica did not take. */
@@ -154,7 +112,6 @@ t.test('the deployment, natively: migration as owner, two replicas as a role wit
   await t.rejects(query(appUrl, 'drop table session'), { code: '42501' })
 
   const replicas = await Promise.all([startService(t, replica), startService(t, replica)])
-  const hasNginx = spawnSync('nginx', ['-v']).status === 0
   if (!hasNginx) t.comment('nginx is not installed: a proxy of the test’s own stands for it')
   const proxy = await (hasNginx ? nginx(t, replicas) : plainProxy(t, replicas))
   const post = (path: string, body: object, headers: Record<string, string> = {}) =>

@@ -4,7 +4,7 @@ import t from 'tap'
 import { allow } from '../../src/domain/requirement.js'
 import { guard } from '../../src/plugins/guard.js'
 import { until } from '../support/until.js'
-import { type Embed, world } from '../support/world.js'
+import { type Embed, type World, world } from '../support/world.js'
 
 async function listening(t: Parameters<typeof world>[0], embed?: Embed) {
   const w = await world(t, (options) => options, embed)
@@ -62,3 +62,77 @@ t.test('a request that is under way is answered, and its connection, kept alive,
   t.ok(await closing)
   t.match(text, /^HTTP\/1\.1 200 OK.*so it is$/s)
 })
+
+/** A service with a route that is answered by the test, and a connection on which it was asked. */
+async function answering(t: Parameters<typeof world>[0]) {
+  let arrive = () => {}
+  let answer = (_text: string) => {}
+  const arrived = new Promise<void>((resolve) => {
+    arrive = resolve
+  })
+  const answered = new Promise<string>((resolve) => {
+    answer = resolve
+  })
+  const service = await listening(t, async (app) => {
+    await app.register(guard, { requirement: allow.allowAny(), authenticators: [] })
+    app.get('/slow', () => {
+      arrive()
+      return answered
+    })
+  })
+  const socket = await service.open()
+  let text = ''
+  socket.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk
+  })
+  socket.write('GET /slow HTTP/1.1\r\nhost: auth.test\r\n\r\n')
+  await arrived
+  return { ...service, socket, answer, text: () => text }
+}
+
+t.test(
+  'a request that comes over an open connection while the service closes is done, and is the last one',
+  async (t) => {
+    const { w, closes, socket, answer, text } = await answering(t)
+    const closing = closes()
+    await until(() => !w.app.server.listening)
+    const arrival = once(w.app.server, 'request')
+    socket.write('GET /livez HTTP/1.1\r\nhost: auth.test\r\n\r\n')
+    await arrival
+    answer('so it is')
+    t.ok(await closing)
+    const [slow, live] = text().split(/(?=HTTP\/1\.1 )/)
+    t.match(slow, /^HTTP\/1\.1 200 OK.*so it is$/s)
+    t.match(live, /^HTTP\/1\.1 200 OK/)
+    t.match(live, /\r\nconnection: close\r\n/i)
+  }
+)
+
+const stops = (w: World) => w.app.drain(0)
+
+t.test(
+  'a service that is about to stop is not ready, and does all that comes, each on its last connection',
+  async (t) => {
+    const { w, open } = await listening(t)
+    const username = await w.account()
+    const { refresh_token: token } = await w.login(username)
+    const socket = await open()
+    t.equal((await w.get('/readyz')).statusCode, 200)
+    await stops(w)
+    const ready = await w.get('/readyz')
+    t.match(ready.json(), { status: 'unavailable', checks: { database: 'ok', accepting: 'failed' } })
+    t.equal(ready.statusCode, 503)
+    t.equal((await w.get('/livez')).statusCode, 200)
+
+    const body = JSON.stringify({ refresh_token: token })
+    const head = ['POST /v1/refresh HTTP/1.1', 'host: auth.test', 'content-type: application/json']
+    let text = ''
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+    })
+    socket.write(`${head.join('\r\n')}\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+    await once(socket, 'close')
+    t.match(text, /^HTTP\/1\.1 200 OK/)
+    t.match(text, /\r\nconnection: close\r\n/i)
+  }
+)

@@ -87,10 +87,10 @@ export function startService(t: Test, environment: Environment): Promise<Service
 
 /** The same for another program that says `ready in`. */
 export async function startProcess(t: Test, words: readonly string[], environment: Environment): Promise<Service> {
-  const port = await freePort()
+  const port = environment.PORT ?? String(await freePort())
   const url = `http://localhost:${port}`
   const child: ChildProcess = spawn(process.execPath, words, {
-    env: { ...cleanEnvironment(), PORT: String(port), ...environment },
+    env: { ...cleanEnvironment(), PORT: port, ...environment },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let output = ''

@@ -40,6 +40,14 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     allowedOrigins: ['https://app.test'],
     masterKey: Buffer.alloc(32, 'test master key'),
     previousMasterKeys: [],
+    connections: {
+      headersTimeout: 10_000,
+      requestTimeout: 15_000,
+      keepAliveTimeout: 72_000,
+      checkInterval: 2_000,
+      maxHeaderSize: 16 * 1024,
+      max: null
+    },
     database: { url, poolSize: 10, timeout: 5_000 },
     tracing: { endpoint: null, headers: {}, resource: {}, sampler: 'parentbased_always_on', ratio: 1, timeout: 2_000 },
     breachedPasswords: { source: null, timeout: 2_000 },
@@ -52,6 +60,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       maxWaiting: 100,
       maxWait: 5_000
     },
+    overload: { delay: null, requests: null, interval: 10 },
     flows: {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },

@@ -1,16 +1,20 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DrfError, detail } from '../../domain/drf.js'
+import type { LoadClass } from '../../domain/overload.js'
 import { allow, type Requirement } from '../../domain/requirement.js'
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 export interface Access {
+  readonly load?: LoadClass
   readonly requirement: Requirement
   readonly authenticators: readonly string[]
 }
 
 /** Views that look at no credential (`authentication_classes = []`, `AllowAny`). */
-export const open: Access = { requirement: allow.allowAny(), authenticators: [] }
+export const open: Access = { load: 'session', requirement: allow.allowAny(), authenticators: [] }
+/** Those of them where somebody signs in or registers. */
+export const door: Access = { ...open, load: 'sign_in' }
 
 export interface Field {
   readonly type: string

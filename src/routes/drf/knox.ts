@@ -22,7 +22,7 @@ const routes: FastifyPluginAsync<DrfKnoxOptions> = async (app, { lifetime, limit
     url: '/api/auth/login/',
     name: 'Login',
     // By a password or a sign-in: a key that leaked must not make itself successors.
-    access: { requirement: somebody, authenticators: ['drf-basic', 'drf-bearer'] },
+    access: { load: 'sign_in', requirement: somebody, authenticators: ['drf-basic', 'drf-bearer'] },
     methods: {
       async POST({ principal }) {
         try {

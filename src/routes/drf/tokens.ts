@@ -6,7 +6,7 @@ import { passwordMaxLength } from '../../domain/password-policy.js'
 import { Refusal } from '../../domain/refusal.js'
 import type { IssuedTokens } from '../../flows/tokens.js'
 import { toClient } from '../wire.js'
-import { type Answer, addEndpoint, ok, open, text } from './endpoint.js'
+import { type Answer, addEndpoint, door, ok, open, text } from './endpoint.js'
 
 export interface DrfTokensOptions {
   /** simplejwt's ROTATE_REFRESH_TOKENS. */
@@ -56,7 +56,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
     name: 'Obtain Auth Token',
     parses: ['application/x-www-form-urlencoded', 'multipart/form-data', 'application/json'],
     fields: { username: text('Username'), password: text('Password'), token: text('Token', false, true) },
-    access: open,
+    access: door,
     methods: {
       async POST(request) {
         const read = readFields(request.body, { username: {}, password: { trim: false } })
@@ -70,7 +70,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
     name: 'Token Create',
     description: 'Use this endpoint to obtain user authentication token.',
     fields: { password: text('Password', false), username: text('Username', false) },
-    access: open,
+    access: door,
     methods: {
       async POST(request) {
         const read = readFields(request.body, { password: { required: false }, username: { required: false } })
@@ -164,7 +164,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
         'Takes a set of user credentials and returns an access and refresh JSON web\n' +
         'token pair to prove the authentication of those credentials.',
       fields: { username: text('Username'), password: text('Password') },
-      access: open,
+      access: door,
       methods: { POST: obtain }
     })
     addEndpoint(app, {

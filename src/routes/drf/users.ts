@@ -13,7 +13,7 @@ import { judgeEmail } from '../../domain/identity.js'
 import { Refusal } from '../../domain/refusal.js'
 import { allow } from '../../domain/requirement.js'
 import type { Account } from '../../storage/accounts.js'
-import { type Access, type Answer, addEndpoint, noContent, ok, open, text } from './endpoint.js'
+import { type Access, type Answer, addEndpoint, door, noContent, ok, text } from './endpoint.js'
 
 export interface DrfUsersOptions {
   /** Who is asked in which order, first for the challenge (DEFAULT_AUTHENTICATION_CLASSES). */
@@ -85,7 +85,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     fields: { email: userFields.email, username: text('Username'), password: text('Password') },
     access: own,
     // Whoever registers is not asked for a credential: an old one in a header keeps nobody out.
-    accessOf: { POST: open },
+    accessOf: { POST: door },
     methods: {
       GET: async ({ principal }) => ok([toUser(await flows.readProfile(principal.accountId))]),
       async POST(request): Promise<Answer> {
@@ -101,7 +101,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     url: '/api/register/',
     name: 'Register',
     fields: { username: text('Username'), password: text('Password'), email: { ...userFields.email } },
-    access: open,
+    access: door,
     methods: {
       async POST(request): Promise<Answer> {
         const made = await create(request)
