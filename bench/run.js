@@ -1,21 +1,23 @@
 // Keyturn beside the machine's own limits and beside what one would use instead, in one run:
 // node bench/run.js [--quick] [--only login,refresh] [--rounds N] [--seconds N]
 //
-// Without `--quick` and `--only` the results and the chart are written: bench/results/latest.*, docs/bench.svg.
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+// Without `--quick` and `--only` the results and the chart are written: bench/results/latest.*,
+// docs/bench.svg and the table of docs/scale.md.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { embeddedBinaries, unprivilegedUser } from '../dist/src/embedded/binaries.js'
 import { startCluster } from '../dist/src/embedded/cluster.js'
 import { derive, judgeAll } from './lib/bounds.js'
+import { writeCapacity } from './lib/capacity.js'
 import { groups, makeCells } from './lib/cells.js'
 import { drawChart } from './lib/chart.js'
 import { createDatabase } from './lib/in-process.js'
 import { prepareKeyturn, startKeyturn, trivialHash } from './lib/keyturn.js'
 import { makeBareRows, startEmpty } from './lib/limits.js'
 import { allLastWords, cpuMicros, machineMicros, pssMiB, stopAll } from './lib/processes.js'
-import { toMarkdown } from './lib/report.js'
+import { readResult, toMarkdown, writeResult } from './lib/report.js'
 import { startPeers } from './peers/peers.js'
 
 const { values: options } = parseArgs({
@@ -101,11 +103,12 @@ async function run() {
     if (!once) await run()
   }
   const cells = makeCells(context, seconds).filter(wanted)
-  const figures = {}
+  const taken = cells.map(() => ({}))
   const from = { at: performance.now(), machine: machineMicros(), ours: cpuMicros([process.pid]) }
   for (let round = 0; round < rounds; round++) {
-    for (const { run } of shuffled(cells)) {
-      for (const [name, result] of Object.entries(await run())) {
+    for (const cell of shuffled(cells)) {
+      const figures = taken[cells.indexOf(cell)]
+      for (const [name, result] of Object.entries(await cell.run())) {
         figures[name] ??= []
         figures[name][round] = result
       }
@@ -123,16 +126,16 @@ async function run() {
     rounds,
     others: Math.max(0, others) / ((performance.now() - from.at) * 1000 * availableParallelism())
   }
-  const all = derive(figures)
+  // In the order of the cells, whatever order chance made.
+  const all = derive(Object.assign({}, ...taken))
   const report = { machine, peers: bench.peers.all, bounds: judgeAll(all), figures: all }
   const table = toMarkdown(report)
   console.log(table)
   if (quick || options.only !== undefined) return
-  const results = new URL('./results/', import.meta.url)
-  mkdirSync(results, { recursive: true })
-  writeFileSync(new URL('latest.json', results), `${JSON.stringify(report, null, 2)}\n`)
-  writeFileSync(new URL('latest.md', results), table)
+  writeResult('latest', report)
+  writeFileSync(new URL('./results/latest.md', import.meta.url), table)
   writeFileSync(new URL('../docs/bench.svg', import.meta.url), drawChart(report))
+  writeCapacity(report, readResult('scale'))
 }
 
 try {

@@ -134,6 +134,16 @@ async function closedLoop({ ports, clients, seconds, request, carry, ...job }) {
   }
 }
 
+/** Things that are lent; whoever comes while none is there waits for one. */
+function lender(things) {
+  const free = [...things]
+  const waiting = []
+  return {
+    take: () => (free.length > 0 ? free.shift() : new Promise((resolve) => waiting.push(resolve))),
+    give: (thing) => (waiting.length > 0 ? waiting.shift()(thing) : free.push(thing))
+  }
+}
+
 /**
  * Asks at a fixed rate, whatever comes back, and measures from the scheduled moment: a server that stalls cannot hide
  * behind requests that were never sent. Connections are added where all are busy.
@@ -141,21 +151,20 @@ async function closedLoop({ ports, clients, seconds, request, carry, ...job }) {
 async function openLoop({ ports, perSecond, seconds, request, carry, values = [''] }) {
   const build = template(request)
   const member = carry && new RegExp(`"${carry}":\\s*"([^"]+)"`)
-  const held = [...values]
+  const held = lender(values)
   const free = [await new Connection().open(ports[0])]
   let turn = 0
   return async () => {
     const begin = performance.now()
     const asking = []
     const askAt = async (scheduled) => {
+      // Where an answer carries the next value, a value is in one request at a time.
+      const value = carry === undefined ? values[turn++ % values.length] : await held.take()
       const connection = free.pop() ?? (await new Connection().open(ports[++turn % ports.length]))
-      // Where answers carry the next value, whoever waits for one is not asked for.
-      const value = carry === undefined ? values[turn++ % values.length] : held.shift()
-      if (value === undefined) throw new Error(`all ${values.length} values are on their way`)
       await new Promise((resolve) =>
         connection.ask(build(value), (answer) => {
           note(answer, scheduled)
-          if (member) held.push(member.exec(answer.text)[1])
+          if (member) held.give(member.exec(answer.text)[1])
           free.push(connection)
           resolve()
         })

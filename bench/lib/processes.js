@@ -4,6 +4,9 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 
+/** Of the environment, all but settings of Keyturn: what is measured are its defaults. */
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AUTH_')))
+
 const running = new Set()
 /** What the processes said last, by their command; for a run that failed. */
 const lastWords = new Map()
@@ -20,7 +23,7 @@ export async function freePort() {
 /** Starts a program of Node, or another `command`, and waits until it prints `ready`; tells how long that took. */
 export async function start(args, env, ready, { command = process.execPath, cwd } = {}) {
   const before = performance.now()
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { cwd, env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   const closed = once(child, 'close').then(() => running.delete(child))
   let output = ''

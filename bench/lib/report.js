@@ -1,4 +1,5 @@
 // Rounds to medians, ratios and tables.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /**
  * (max − min) ÷ median of the rounds above which a figure is not told: the machine was too busy. A p99 is made of few
@@ -15,7 +16,7 @@ export function median(values) {
 /** What rounds say together. */
 export function summarise(rounds, { tail = false } = {}) {
   const middle = median(rounds)
-  const spread = rounds.length > 1 ? (Math.max(...rounds) - Math.min(...rounds)) / middle : 0
+  const spread = rounds.length > 1 ? (Math.max(...rounds) - Math.min(...rounds)) / middle : undefined
   return { value: middle, spread, tooNoisy: spread > (tail ? widestSpread.tail : widestSpread.rate) }
 }
 
@@ -27,12 +28,13 @@ export function ratio(above, below, options) {
   )
 }
 
-const percent = (share) => `${Math.round(share * 100)} %`
+const percent = (share) => (share === undefined ? 'one round' : `${Math.round(share * 100)} %`)
 const plain = (value) =>
   value >= 100 ? Math.round(value).toLocaleString('en') : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
 const words = { holds: 'yes', misses: '**no**' }
 
+/** Of the table of bounds. What spreads too far is not told, nor whether it holds. */
 function boundRow({ measure, unit = '', bound, value, spread, tooNoisy, verdict, note }) {
   const limit = `${bound.atLeast === undefined ? '≤' : '≥'} ${bound.atLeast ?? bound.atMost}${unit}`
   if (value === undefined) return `| ${measure} | ${limit} | | | ${note} |`
@@ -70,4 +72,22 @@ export function toMarkdown({ machine, peers, bounds, figures }) {
     )
   ]
   return `${lines.join('\n').replaceAll('\n\n\n', '\n\n')}`
+}
+
+const results = new URL('../results/', import.meta.url)
+
+/** Keeps what a command has measured, with the day; `npm run bench` puts it into its table. */
+export function writeResult(name, result) {
+  mkdirSync(results, { recursive: true })
+  const dated = { date: new Date().toISOString().slice(0, 10), ...result }
+  writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify(dated, null, 2)}\n`)
+}
+
+/** What was kept; undefined where the command has not run. */
+export function readResult(name) {
+  try {
+    return JSON.parse(readFileSync(new URL(`${name}.json`, results), 'utf8'))
+  } catch {
+    return undefined
+  }
 }
