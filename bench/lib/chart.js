@@ -20,9 +20,9 @@ const panels = [
     ['DRF with simplejwt', figure.refresh(32, 'DRF')]
   ],
   [
-    'Who am I, 32 clients',
+    'GET /v1/me, 32 clients',
     [keyturn, 'me, a token seen before'],
-    ['Keyturn, a new token each time', 'me, a new token each time'],
+    ['Keyturn, new tokens', 'me, a new token each time'],
     ['empty Fastify route', figure.empty]
   ],
   [
