@@ -87,7 +87,12 @@ async function startAll() {
   for (const processes of needs('processes') ? [1, 2, 4] : []) {
     several[processes] = await startKeyturn({ ...keyturn, processes }, trivialHash)
   }
-  const peers = await startPeers(quick ? ['hand-written'] : undefined, chosen, { database, rounds, seconds })
+  const peers = await startPeers(quick ? ['hand-written'] : undefined, chosen, {
+    database,
+    rounds,
+    seconds,
+    sessions: quick ? 10_000 : 100_000
+  })
   undo.unshift(async () => {
     for (const one of [...Object.values(services), ...Object.values(several), ...peers.started]) await one.stop()
   })

@@ -95,6 +95,8 @@ const longBounds = [
 ]
 
 function judge({ measure, bound, unit }, rounds, { value, spread, tooNoisy }) {
+  // Such as what a refusal costs where none was needed.
+  if (!rounds.every(Number.isFinite)) return { measure, bound, unit, note: 'nothing to measure it by' }
   const holds = bound.atLeast === undefined ? value <= bound.atMost : value >= bound.atLeast
   return { measure, bound, unit, rounds, value, spread, tooNoisy, verdict: holds ? 'holds' : 'misses' }
 }

@@ -34,8 +34,8 @@ async function startClient(job) {
  * the `ports` and the `pids` of its processes.
  *
  * The figures of each: `rate` of good answers a second, `p50` and `p99` in ms, and in µs per answer the CPU of the service
- * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`) and of the client. CPU is shared out among
- * all that ran at the same time.
+ * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`) and of the client. Of several loads nobody can
+ * tell which of them took the service's time, so it is left out.
  */
 export async function loadTogether(postgresPid, loads, { seconds, watchMemory = false }) {
   const clients = await Promise.all(
@@ -52,11 +52,11 @@ export async function loadTogether(postgresPid, loads, { seconds, watchMemory = 
     const results = await Promise.all(clients.map((client) => client.run()))
     const service = cpuMicros(pids) - before.service
     const postgres = cpuMicros([postgresPid]) - before.postgres
-    const answered = results.reduce((sum, result) => sum + result.answered, 0)
     return results.map(({ cpuMicros: client, ...result }) => ({
       ...result,
-      serviceMicros: service / answered,
-      postgresMicros: postgres / answered,
+      ...(results.length > 1
+        ? {}
+        : { serviceMicros: service / result.answered, postgresMicros: postgres / result.answered }),
       clientMicros: client / result.answered,
       peakMiB
     }))

@@ -166,7 +166,7 @@ const peers = { 'hand-written': handWritten, 'better-auth': betterAuth, 'oidc-pr
  * Starts those of the peers that the chosen groups need. One that cannot be had is left out, and it is said why: a machine
  * without a network can still measure the rest.
  */
-export async function startPeers(names, chosen, { database, rounds, seconds }) {
+export async function startPeers(names, chosen, { database, ...size }) {
   const all = []
   const started = []
   for (const name of names ?? Object.keys(peers)) {
@@ -182,7 +182,7 @@ export async function startPeers(names, chosen, { database, rounds, seconds }) {
       continue
     }
     const url = await database(`peer_${name.toLowerCase().replace('-', '_')}`)
-    const { service, ...loads } = await peer.start(installed, { url, rounds, seconds, sessions: 100_000 })
+    const { service, ...loads } = await peer.start(installed, { url, ...size })
     all.push({ name, version: installed.version })
     started.push({ name, stop: service.stop, ...loads })
   }
