@@ -22,7 +22,13 @@ export async function inProcess(work, { sharedBuffers = '128MB' } = {}) {
       await createDatabase(postgres, name)
       const url = postgres.url(name)
       await migrateUp(url)
-      const environment = { DATABASE_URL: url, AUTH_DATA_DIR: folder, AUTH_BROOM_INTERVAL: 'off' }
+      const environment = {
+        DATABASE_URL: url,
+        AUTH_DATA_DIR: folder,
+        AUTH_BROOM_INTERVAL: 'off',
+        // On a busy machine figures spread; they do not become refusals.
+        AUTH_DATABASE_TIMEOUT: '10000'
+      }
       const app = await buildConfiguredApp(readConfig(environment, '0.0.0'), url, { logger: false })
       await app.ready()
       const pool = new pg.Pool({ connectionString: url, max: 2 })
