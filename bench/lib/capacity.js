@@ -28,8 +28,7 @@ const coresPerProcess = 2
 /** AUTH_DATABASE_POOL_SIZE, and the one that listens. */
 const connectionsPerProcess = 11
 
-const count = (value) =>
-  value >= 10 ? Math.round(Number(value.toPrecision(2))).toLocaleString('en') : value.toPrecision(1)
+const count = (value) => Number(value.toPrecision(2)).toLocaleString('en')
 const size = (bytes) => (bytes >= 1e9 ? `${count(bytes / 1e9)} GB` : `${count(bytes / 1e6)} MB`)
 
 function rowFor(accounts, cost) {
