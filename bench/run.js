@@ -107,7 +107,7 @@ async function run() {
   for (const { once, run } of quick ? [] : makeCells(context, Math.min(1, seconds)).filter(wanted)) {
     if (!once) await run()
   }
-  const cells = makeCells(context, seconds).filter(wanted)
+  const cells = makeCells(context, seconds, { quick }).filter(wanted)
   const taken = cells.map(() => ({}))
   const from = { at: performance.now(), machine: machineMicros(), ours: cpuMicros([process.pid]) }
   for (let round = 0; round < rounds; round++) {
