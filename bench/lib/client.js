@@ -36,11 +36,11 @@ function readAnswer(text) {
   const end = text.indexOf('\r\n\r\n')
   if (end < 0) return undefined
   const status = Number(text.slice(9, 12))
-  const bodyAt = end + 4
-  if (status === 204 || status === 304) return { status, text, bodyAt }
+  if (status === 204 || status === 304) return { status, text }
   const [, length] = /\r\ncontent-length: ?(\d+)\r/i.exec(text) ?? []
-  const isWhole = length === undefined ? text.endsWith('\r\n0\r\n\r\n') : text.length >= bodyAt + Number(length)
-  return isWhole ? { status, text, bodyAt } : undefined
+  // Without a length it comes in chunks, of which an empty one is the last.
+  const isWhole = length === undefined ? text.endsWith('\r\n0\r\n\r\n') : text.length >= end + 4 + Number(length)
+  return isWhole ? { status, text } : undefined
 }
 
 /** A connection that is kept, with one request on it at a time. */
@@ -80,7 +80,8 @@ class Connection {
 
   /** Some servers close after a number of requests: that is no failure as long as none is on its way. */
   async #lost() {
-    if (this.#answered !== undefined) fail(`the connection was closed before the answer was whole: ${this.#received}`)
+    if (this.#answered !== undefined)
+      return fail(`the connection was closed before the answer was whole: ${this.#received}`)
     await this.open(this.#port)
   }
 }
@@ -100,11 +101,17 @@ function fail(because) {
   process.send({ failed: because }, () => process.exit(1))
 }
 
+/** Finds the value that an answer carries for the next request. */
+function reader(member) {
+  const pattern = new RegExp(`"${member}":\\s*"([^"]+)"`)
+  return ({ text }) => pattern.exec(text)?.[1] ?? fail(`answered without ${member}\n${text.slice(0, 2_000)}`)
+}
+
 /** So many clients, each of which asks again once it was answered. */
 async function closedLoop({ ports, clients, seconds, request, carry, ...job }) {
   const build = template(request)
   const pick = valuesOf(job)
-  const member = carry && new RegExp(`"${carry}":\\s*"([^"]+)"`)
+  const read = carry && reader(carry)
   const opening = Array.from({ length: clients }, (_, n) => new Connection().open(ports[n % ports.length]))
   const connections = await Promise.all(opening)
   return async () => {
@@ -119,7 +126,7 @@ async function closedLoop({ ports, clients, seconds, request, carry, ...job }) {
             connection.ask(same ?? build(value), (answer) => {
               note(answer, from)
               if (performance.now() >= end) return resolve()
-              const following = member ? member.exec(answer.text)?.[1] : same === undefined ? pick(client) : ''
+              const following = read ? read(answer) : same === undefined ? pick(client) : ''
               if (following === undefined) return resolve()
               ask(following)
             })
@@ -150,7 +157,7 @@ function lender(things) {
  */
 async function openLoop({ ports, perSecond, seconds, request, carry, values = [''] }) {
   const build = template(request)
-  const member = carry && new RegExp(`"${carry}":\\s*"([^"]+)"`)
+  const read = carry && reader(carry)
   const held = lender(values)
   const free = [await new Connection().open(ports[0])]
   let turn = 0
@@ -164,7 +171,7 @@ async function openLoop({ ports, perSecond, seconds, request, carry, values = ['
       await new Promise((resolve) =>
         connection.ask(build(value), (answer) => {
           note(answer, scheduled)
-          if (member) held.give(member.exec(answer.text)[1])
+          if (read) held.give(read(answer))
           free.push(connection)
           resolve()
         })
