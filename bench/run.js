@@ -72,7 +72,8 @@ async function startAll() {
   const needs = (...some) => some.some((group) => chosen.includes(group))
   const made = await prepareKeyturn(keyturn, {
     sessions: 20_000 + (needs('logout') ? Math.ceil((rounds + 1) * 12_000 * seconds) : 0),
-    freshTokens: needs('me', 'processes') ? Math.ceil(20_000 * seconds) : 0
+    // More than the service remembers, so that each is new to it whenever its turn comes.
+    freshTokens: needs('me', 'processes') ? Math.ceil(Math.max(10_000, 20_000 * seconds)) : 0
   })
   undo.unshift(() => made.close())
   await makeBareRows(made.pool, 32)

@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import * as accounts from '../../src/storage/accounts.js'
+import { rotate } from '../../src/storage/rotations.js'
 import * as sessions from '../../src/storage/sessions.js'
 import type { Tables } from '../../src/storage/tables.js'
 import { freshDatabase } from '../support/postgres.js'
@@ -100,7 +101,7 @@ t.test('a rotation is one statement that names one session by its key', async (t
   const { db, begin, during } = await signedIn(t)
   await begin()
   const rotation = { sessionId, generation: 0, transport: 'body', jkt: null, idleExpiresAt: later, now } as const
-  const [statement, ...more] = await during(() => sessions.rotate(db, rotation))
+  const [statement, ...more] = await during(() => rotate(db, rotation))
   t.strictSame(more, [])
   touchesOneSession(t, statement!)
   t.strictSame(othersOf(statement!), ['revocation', 'role'])
