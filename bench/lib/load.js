@@ -34,7 +34,7 @@ async function startClient(job) {
  * the `ports` and the `pids` of its processes.
  *
  * The figures of each: `rate` of good answers a second, `p50` and `p99` in ms, and in µs per answer the CPU of the service
- * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`) and of the client. Of several loads nobody can
+ * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`, where its process is known) and of the client. Of several loads nobody can
  * tell which of them took the service's time, so it is left out.
  */
 export async function loadTogether(postgresPid, loads, { seconds, watchMemory = false }) {
@@ -42,7 +42,8 @@ export async function loadTogether(postgresPid, loads, { seconds, watchMemory = 
     loads.map(({ service, ...job }) => startClient({ seconds, ports: service.ports, ...job }))
   )
   const pids = [...new Set(loads.flatMap(({ service }) => service.pids))]
-  const before = { service: cpuMicros(pids), postgres: cpuMicros([postgresPid]) }
+  const postgresPids = postgresPid === undefined ? [] : [postgresPid]
+  const before = { service: cpuMicros(pids), postgres: cpuMicros(postgresPids) }
   let peakMiB
   const watch = () => {
     peakMiB = Math.max(peakMiB ?? 0, pssMiB(pids))
@@ -51,7 +52,7 @@ export async function loadTogether(postgresPid, loads, { seconds, watchMemory = 
   try {
     const results = await Promise.all(clients.map((client) => client.run()))
     const service = cpuMicros(pids) - before.service
-    const postgres = cpuMicros([postgresPid]) - before.postgres
+    const postgres = cpuMicros(postgresPids) - before.postgres
     return results.map(({ cpuMicros: client, ...result }) => ({
       ...result,
       ...(results.length > 1
