@@ -34,8 +34,8 @@ async function startClient(job) {
  * the `ports` and the `pids` of its processes.
  *
  * The figures of each: `rate` of good answers a second, `p50` and `p99` in ms, and in µs per answer the CPU of the service
- * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`, where its process is known) and of the client. Of several loads nobody can
- * tell which of them took the service's time, so it is left out.
+ * with its children (`serviceMicros`), of all of Postgres (`postgresMicros`, where its process is known) and of the
+ * client. Of several loads nobody can tell which of them took the service's time, so it is left out.
  */
 export async function loadTogether(postgresPid, loads, { seconds, watchMemory = false }) {
   const clients = await Promise.all(
