@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { migrateUp } from '../dist/db/migrate.js'
 import { startEmbeddedPostgres } from '../dist/src/embedded/postgres.js'
-import { load } from './lib/load.js'
+import { loadTogether } from './lib/load.js'
 import { freePort, start, stopAll } from './lib/processes.js'
 import { median } from './lib/report.js'
 
@@ -62,13 +62,19 @@ try {
     'x-forwarded-for': '203.0.113.7'
   }
   const bearer = { authorization: `Bearer ${token}` }
-  const target = { url, pid, connections: 32, seconds }
+  const service = { ports: [port], pids: [pid] }
+  const get = async (path, headers) => {
+    const [figure] = await loadTogether(undefined, [{ service, request: { path, headers }, clients: 32 }], {
+      seconds
+    })
+    return figure
+  }
   const contenders = {
-    'me, one token': () => load.get(target, '/v1/me', bearer),
-    'door, one token': () => load.get(target, '/v1/forward-auth', { ...forwarded, ...bearer }),
-    'door for nginx, one token': () => load.get(target, '/v1/forward-auth/nginx', { ...nginx, ...bearer }),
-    'me, session cookie': () => load.get(target, '/v1/me', { cookie }),
-    'door, session cookie': () => load.get(target, '/v1/forward-auth', { ...forwarded, cookie })
+    'me, one token': () => get('/v1/me', bearer),
+    'door, one token': () => get('/v1/forward-auth', { ...forwarded, ...bearer }),
+    'door for nginx, one token': () => get('/v1/forward-auth/nginx', { ...nginx, ...bearer }),
+    'me, session cookie': () => get('/v1/me', { cookie }),
+    'door, session cookie': () => get('/v1/forward-auth', { ...forwarded, cookie })
   }
   const figures = new Map(Object.keys(contenders).map((name) => [name, []]))
   // In turns, so that a busy moment hits all alike; the first round warms up.
@@ -82,8 +88,8 @@ try {
   console.log('| | a second | CPU of the service, µs | ÷ me |\n| --- | ---: | ---: | ---: |')
   for (const [name, list] of figures) {
     const me = figures.get(name.endsWith('cookie') ? 'me, session cookie' : 'me, one token')
-    const micros = median(list.map(({ cpuMicros }) => cpuMicros))
-    const ratio = median(list.map(({ cpuMicros }, round) => cpuMicros / me[round].cpuMicros))
+    const micros = median(list.map(({ serviceMicros }) => serviceMicros))
+    const ratio = median(list.map(({ serviceMicros }, round) => serviceMicros / me[round].serviceMicros))
     const rate = Math.round(median(list.map((one) => one.rate)))
     console.log(`| ${name} | ${rate.toLocaleString('en')} | ${micros.toFixed(0)} | ${ratio.toFixed(2)} |`)
   }

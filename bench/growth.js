@@ -1,6 +1,8 @@
 // How many bytes a rotation leaves behind: node bench/growth.js [--refreshes 1000000] [--sessions 1000]
+// With 400,000 or more it writes bench/results/growth.json, which the table of `npm run bench` shows.
 import { parseArgs } from 'node:util'
 import { inProcess, prepare } from './lib/in-process.js'
+import { writeResult } from './lib/report.js'
 
 const { values: options } = parseArgs({ options: { refreshes: { type: 'string' }, sessions: { type: 'string' } } })
 const refreshes = Number(options.refreshes ?? 1_000_000)
@@ -47,4 +49,10 @@ await inProcess(async ({ open, postgres }) => {
       `updated within their page (HOT): ${((after.hot - before.hot) / updates).toFixed(4)}`
     ].join('\n')
   )
+  if (updates < 400_000) return
+  writeResult('growth', {
+    rotations: updates,
+    bytes: (after.heap - before.heap + after.indexes - before.indexes) / updates,
+    hot: (after.hot - before.hot) / updates
+  })
 })

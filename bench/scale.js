@@ -1,19 +1,14 @@
-// Refreshes a second among many sessions, beside among fewer: node bench/scale.js [--few 1000000] [--many 10000000]
+// Refreshes a second among more and more sessions: node bench/scale.js [--sessions 10000,1000000,10000000]
+// With these numbers it writes bench/results/scale.json, which the table of `npm run bench` shows.
 import { parseArgs } from 'node:util'
 import { formatRefreshToken } from '../dist/src/domain/refresh-token.js'
 import { inProcess, prepare } from './lib/in-process.js'
-import { median, ratio } from './lib/report.js'
+import { median, writeResult } from './lib/report.js'
 
 const { values: options } = parseArgs({
-  options: {
-    few: { type: 'string' },
-    many: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' }
-  }
+  options: { sessions: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' } }
 })
-const few = Number(options.few ?? 1_000_000)
-const many = Number(options.many ?? 10_000_000)
+const counts = options.sessions?.split(',').map(Number) ?? [10_000, 1_000_000, 10_000_000]
 const rounds = Number(options.rounds ?? 3)
 const seconds = Number(options.seconds ?? 5)
 
@@ -42,19 +37,15 @@ async function refresh({ app, ids, generations }) {
 await inProcess(
   async ({ open }) => {
     const sides = []
-    for (const [name, count] of [
-      ['few', few],
-      ['many', many]
-    ]) {
+    for (const count of counts) {
       const began = performance.now()
-      const { pool, app } = await open(name)
+      const { pool, app } = await open(`sessions_${count}`)
       const ids = await prepare(pool, app, count, { ids: Math.min(count, 200_000) })
       const { rows } = await pool.query(`select pg_total_relation_size('session')::float8 / $1 as bytes`, [count])
-      console.log(
-        `${count} sessions: ${Math.round(rows[0].bytes)} bytes each with their indexes, made in ` +
-          `${Math.round((performance.now() - began) / 1000)} s`
-      )
-      sides.push({ count, app, ids, generations: new Array(ids.length).fill(0), rates: [], p99s: [] })
+      const bytes = Math.round(rows[0].bytes)
+      const took = Math.round((performance.now() - began) / 1000)
+      console.log(`${count} sessions: ${bytes} bytes each with their indexes, made in ${took} s`)
+      sides.push({ count, bytes, app, ids, generations: new Array(ids.length).fill(0), rates: [], p99s: [] })
     }
     for (let round = -1; round < rounds; round++) {
       for (const side of sides) {
@@ -65,13 +56,11 @@ await inProcess(
         side.p99s.push(p99)
       }
     }
-    const [a, b] = sides
     for (const { count, rates, p99s } of sides) {
       console.log(`${count} sessions: ${Math.round(median(rates))} refreshes/s, p99 ${median(p99s).toFixed(1)} ms`)
     }
-    const rate = ratio('refreshes/s', b.rates, a.rates)
-    const tail = ratio('p99', b.p99s, a.p99s)
-    console.log(`${many} ÷ ${few}: refreshes/s ${rate.ratio.toFixed(2)}, p99 ${tail.ratio.toFixed(2)}`)
+    if (options.sessions !== undefined) return
+    writeResult('scale', { sides: sides.map(({ count, bytes, rates, p99s }) => ({ count, bytes, rates, p99s })) })
   },
   { sharedBuffers: '2GB' }
 )

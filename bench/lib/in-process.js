@@ -19,10 +19,16 @@ export async function inProcess(work, { sharedBuffers = '128MB' } = {}) {
   try {
     /** The service on a database of its own. */
     const open = async (name) => {
-      await withClient(postgres.url('postgres'), (client) => client.query(`create database ${name}`))
+      await createDatabase(postgres, name)
       const url = postgres.url(name)
       await migrateUp(url)
-      const environment = { DATABASE_URL: url, AUTH_DATA_DIR: folder, AUTH_BROOM_INTERVAL: 'off' }
+      const environment = {
+        DATABASE_URL: url,
+        AUTH_DATA_DIR: folder,
+        AUTH_BROOM_INTERVAL: 'off',
+        // On a busy machine figures spread; they do not become refusals.
+        AUTH_DATABASE_TIMEOUT: '10000'
+      }
       const app = await buildConfiguredApp(readConfig(environment, '0.0.0'), url, { logger: false })
       await app.ready()
       const pool = new pg.Pool({ connectionString: url, max: 2 })
@@ -41,11 +47,11 @@ export async function inProcess(work, { sharedBuffers = '128MB' } = {}) {
   }
 }
 
-async function withClient(url, work) {
-  const client = new pg.Client({ connectionString: url })
+export async function createDatabase(cluster, name) {
+  const client = new pg.Client({ connectionString: cluster.url('postgres') })
   await client.connect()
   try {
-    return await work(client)
+    await client.query(`create database ${name}`)
   } finally {
     await client.end()
   }

@@ -46,19 +46,22 @@ const answer = (row, refreshToken) => ({
   refresh_token: refreshToken
 })
 
-/** A sign-in without its password: what is compared is the refresh. */
-app.post('/login', async ({ body }) => {
-  const token = randomBytes(32).toString('base64url')
-  const { rows } = await pool.query(
+/** Sessions as sign-ins would have left them, ten to an account. */
+app.post('/seed', async ({ body }) => {
+  const prefix = 'a-refresh-token-of-a-good-length-'
+  await pool.query(
     `with a as (
-       insert into peer_account values ($1, $2, '{}') returning id, roles
-     ), t as (
-       insert into peer_refresh_token select $3, $4, a.id, now(), $5 from a returning session_id, account_id
-     )
-     select t.*, a.roles from t, a`,
-    [randomUUID(), body.username, digest(token), randomUUID(), new Date(Date.now() + lifetime)]
+       insert into peer_account
+       select gen_random_uuid(), 'user-' || n, '{}' from generate_series(1, $1::int / 10) as n
+       returning id
+     ), numbered as (select id, row_number() over () as place from a)
+     insert into peer_refresh_token
+     select sha256(convert_to($2 || n, 'utf8')), gen_random_uuid(), a.id, now(), $3::timestamptz
+     from generate_series(0, $1::int - 1) as n join numbered as a on a.place = n / 10 + 1`,
+    [body.sessions, prefix, new Date(Date.now() + lifetime)]
   )
-  return answer(rows[0], token)
+  await pool.query('analyze')
+  return { prefix }
 })
 
 app.post(

@@ -1,0 +1,179 @@
+// What is measured: cells, each of which yields figures by their names. `group` is what `--only` chooses by.
+
+import { availableParallelism } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { keyturnLoads, startKeyturn } from './keyturn.js'
+import { bareHashes, bareSignatures, bareUpdates } from './limits.js'
+import { loadTogether } from './load.js'
+import { pssMiB } from './processes.js'
+
+/** OWASP's parameters, which are Keyturn's own. */
+const owasp = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+const hashMiB = owasp.memoryCost / 1024
+const crowd = 32
+
+export const groups = {
+  limits: 'argon2id, ES256, a one-row update, empty routes',
+  login: 'sign-ins',
+  register: 'registrations',
+  refresh: 'refreshes with 32 clients and with one',
+  me: 'who am I, by each credential',
+  introspect: 'introspections',
+  logout: 'sign-outs',
+  discovery: 'JWKS and the feed of revocations',
+  isolation: 'verifications and refreshes while others sign in',
+  overload: 'ten times as many sign-ins as can be done',
+  start: 'start and idle memory',
+  purge: 'expired rows removed while others refresh',
+  processes: 'one, two and four processes'
+}
+
+/** Names of figures that bounds and peers share. */
+export const figure = {
+  login: (by) => (by === undefined ? 'login, 32 clients' : `login, ${by}, 32 clients`),
+  refresh: (clients, by) => `refresh, ${by === undefined ? '' : `${by}, `}${clients} client${clients === 1 ? '' : 's'}`,
+  introspect: (by) => (by === undefined ? 'introspect' : `introspect, ${by}`),
+  logout: (by) => (by === undefined ? 'logout' : `logout, ${by}`),
+  empty: 'empty Fastify route',
+  hashes: 'argon2id alone, all cores',
+  emptyAndVerify: '1 ÷ (empty Fastify route + one ES256 verification)'
+}
+
+/**
+ * The cells of the groups that were chosen. `bench` holds what was started and made for them. In a quick run, which only
+ * shows that all works, sign-ins may be refused: other checks may keep the machine busy for longer than the queue waits.
+ */
+export function makeCells(bench, seconds, { quick = false } = {}) {
+  const { made, costly, cheap, empty, bareHttp, peers, several, postgresPid } = bench
+  const loads = keyturnLoads({ made, costly, cheap })
+  const perSecond = (most) => Math.ceil(most * seconds)
+  const together = (list, more) => loadTogether(postgresPid, list, { seconds, ...more })
+  const cells = []
+  const add = (group, run, options = {}) => cells.push({ group, run, ...options })
+  /** A cell of one load alone, under one name. */
+  const ask = (group, name, makeLoad, { clients = crowd, ...more } = {}) =>
+    add(group, async () => {
+      const [result] = await together([{ clients, ...(await makeLoad()) }], more)
+      return { [name]: result }
+    })
+
+  add('limits', async () => ({ [figure.hashes]: await bareHashes(seconds, owasp) }))
+  add('limits', async () => {
+    const { signed, verified } = bareSignatures(seconds)
+    return { 'ES256 signatures, one core': signed, 'ES256 verifications, one core': verified }
+  })
+  for (const clients of [crowd, 1]) {
+    add('limits', async () => ({
+      [`one-row update, ${clients} client${clients === 1 ? '' : 's'}`]: await bareUpdates(made.pool, clients, seconds)
+    }))
+  }
+  ask('limits', figure.empty, () => ({ service: empty, request: { path: '/' } }))
+  ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }))
+
+  const hashing = (load) => (quick ? { ...load, expect: [...(load.expect ?? [200]), 503] } : load)
+  ask('login', figure.login(), () => hashing(loads.login()), { watchMemory: true })
+  ask('login', 'login with a trivial hash, 8 clients', () => loads.login(cheap), { clients: 8 })
+  ask('register', 'register, 32 clients', () => hashing(loads.register(perSecond(2_000))))
+  for (const clients of [crowd, 1]) {
+    ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients })
+  }
+  ask('me', 'me, a token seen before', () => loads.me())
+  ask('me', 'me, a new token each time', () => loads.meFresh())
+  ask('me', 'me, an API token', () => loads.meApiToken())
+  ask('me', 'me, a session cookie', () => loads.meSession())
+  ask('introspect', figure.introspect(), () => loads.introspect())
+  ask('logout', figure.logout(), () => loads.logout(perSecond(12_000)))
+  ask('discovery', 'JWKS', () => loads.jwks())
+  ask('discovery', 'feed, nothing new', () => loads.feed())
+
+  for (const peer of peers) {
+    const { name } = peer
+    if (peer.login) ask('login', figure.login(name), () => peer.login())
+    for (const clients of peer.refresh ? [crowd, 1] : []) {
+      ask('refresh', figure.refresh(clients, name), () => peer.refresh(clients), { clients })
+    }
+    if (peer.introspect) ask('introspect', figure.introspect(name), () => peer.introspect())
+    if (peer.logout) ask('logout', figure.logout(name), () => peer.logout(perSecond(peer.mostLogouts)))
+  }
+
+  add('isolation', async () => {
+    const probes = () => [
+      { ...loads.me(costly), perSecond: 100 },
+      { ...loads.refresh(crowd, costly), perSecond: 40 }
+    ]
+    const [verify, refresh] = await together(probes())
+    const [verifyUnder, refreshUnder, login] = await together([...probes(), { ...loads.login(), clients: crowd }])
+    return {
+      'verify, nothing else': verify,
+      'refresh, nothing else': refresh,
+      'verify, while 32 clients sign in': verifyUnder,
+      'refresh, while 32 clients sign in': refreshUnder,
+      'login, beside the two': login
+    }
+  })
+
+  const transactions = async () => {
+    // Backends tell what they did a second later at most.
+    await delay(1_200)
+    const { rows } = await made.pool.query(
+      'select (xact_commit + xact_rollback)::float8 as count from pg_stat_database where datname = current_database()'
+    )
+    return rows[0].count
+  }
+  add('overload', async () => {
+    const atFirst = await transactions()
+    const [unloaded] = await together([{ ...loads.login(), clients: crowd }])
+    const before = await transactions()
+    const flood = { ...loads.login(), perSecond: Math.round(unloaded.rate * 10), expect: [200, 503] }
+    const [flooded] = await together([flood], { watchMemory: true })
+    const { 200: good, 503: refused = 0 } = flooded.statuses
+    const spent = (await transactions()) - before
+    const allowed = bench.idleMiB + hashMiB * availableParallelism()
+    return {
+      'login, up to the flood': unloaded,
+      'login, 10 × as many as can be done': flooded,
+      'refused sign-in': {
+        transactions: (spent - ((before - atFirst) / unloaded.answered) * good) / refused,
+        memory: flooded.peakMiB / allowed
+      }
+    }
+  })
+
+  add(
+    'start',
+    async () => {
+      const service = await startKeyturn(bench)
+      const { startMs } = service
+      await delay(1_000)
+      const idleMiB = pssMiB(service.pids)
+      await service.stop()
+      return { start: { startMs, idleMiB } }
+    },
+    { once: true }
+  )
+
+  add(
+    'purge',
+    async () => {
+      await made.addExpired(perSecond(150_000))
+      const probe = () => ({ ...loads.refresh(128), perSecond: 200 })
+      const [before] = await together([probe()])
+      let rate
+      const sweep = async () => {
+        const from = performance.now()
+        const count = await made.sweep()
+        rate = count / ((performance.now() - from) / 1000)
+      }
+      const [[during]] = await Promise.all([together([probe()]), sweep()])
+      return { 'refresh, up to the sweep': before, 'refresh, during the sweep': during, 'rows swept': { rate } }
+    },
+    { once: true }
+  )
+
+  for (const [count, service] of Object.entries(several)) {
+    const by = `${count} process${count === '1' ? '' : 'es'}`
+    ask('processes', figure.refresh(crowd, by), () => loads.refresh(crowd, service))
+    ask('processes', `me, a new token each time, ${by}`, () => loads.meFresh(service))
+  }
+  return cells
+}
