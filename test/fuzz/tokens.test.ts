@@ -82,7 +82,10 @@ async function deployments(t: Test) {
     ...options,
     logger: false,
     database: { ...options.database, url: link.url },
-    revocations: { ...options.revocations, pollInterval: 3_600_000 }
+    // Whatever is asked now and then must not be taken for an answer to a token.
+    revocations: { ...options.revocations, pollInterval: 3_600_000 },
+    signing: { ...options.signing, pollInterval: 3_600_000 },
+    events: { ...options.events, pollInterval: 3_600_000 }
   }))
   const elsewhere = await world(t, (options) => ({ ...options, masterKey: Buffer.alloc(32, 'another key') }))
   await app.revocations.read()
