@@ -59,8 +59,12 @@ function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
 }
 
 /** Who a username and password speak for, without a session. */
-export async function authenticatePassword(tools: Tools, credentials: Credentials): Promise<Principal> {
-  const account = await checkPassword(tools, credentials)
+export async function authenticatePassword(
+  tools: Tools,
+  credentials: Credentials,
+  address: string | null
+): Promise<Principal> {
+  const account = await checkPassword(tools, credentials, address)
   return await principalOfAccount(tools, account, 'basic', ['pwd'])
 }
 

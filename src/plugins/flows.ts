@@ -26,7 +26,7 @@ import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as tokenGrants from '../flows/token-grants.js'
 import * as users from '../flows/users.js'
-import { makeRotator } from '../storage/rotations.js'
+import { makeRotator } from '../storage/group-commit.js'
 import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */
@@ -89,6 +89,7 @@ export const flows = fp<FlowsOptions>(
       rotate: makeRotator(app.db),
       passwords: app.passwords,
       isBreached: app.isBreached,
+      counts: app.rateLimits.counts,
       signAccessToken: app.accessTokens.sign,
       formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
@@ -147,7 +148,15 @@ export const flows = fp<FlowsOptions>(
   },
   {
     name: 'flows',
-    dependencies: ['database', 'vault', 'sealed-values', 'passwords', 'breached-passwords', 'access-tokens'],
+    dependencies: [
+      'database',
+      'vault',
+      'rate-limits',
+      'sealed-values',
+      'passwords',
+      'breached-passwords',
+      'access-tokens'
+    ],
     fastify: '5.x'
   }
 )

@@ -47,7 +47,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
   const wrong = nonField('Unable to log in with provided credentials.')
   const authtoken = (request: FastifyRequest, read: { username: string | undefined; password: string | undefined }) =>
     signingIn(request, read, wrong, async (given) => {
-      const account = await flows.checkPassword(given)
+      const account = await flows.checkPassword(given, request.ip)
       return (await flows.obtainAuthtoken(account.id)).key
     })
 
