@@ -22,7 +22,7 @@ t.test('CVE-2026-21713, CVE-2022-31142: secrets are compared in constant time', 
   const secret = /\b(mac|secret|digest|signature|password|hash)\b/
   const compared = linesWith(new RegExp(`${secret.source}.*[!=]==|[!=]==.*${secret.source}|\\.equals\\(`)).filter(
     // Whether there is one, of what kind, and how long it is, is no secret.
-    (line) => !/(undefined|null|typeof|''|\.length|\bkind\b|[!=]== ['"])/.test(line.slice(line.indexOf(': ')))
+    (line) => !/(undefined|null|typeof|''|\.length|\bkind\b|[!=]== ['"\d])/.test(line.slice(line.indexOf(': ')))
   )
   const known = [
     // A token that the service works out by itself, against its own row: nobody sent either.
@@ -30,6 +30,8 @@ t.test('CVE-2026-21713, CVE-2022-31142: secrets are compared in constant time', 
     // Ids of keys, which every text carries.
     'src/domain/signed-text.ts: const key = keys.find(({ id }) => id.equals(bytes.subarray(1, headLength)))',
     'src/plugins/vault.ts: sealed[0] === version ? sealing.find(({ id }) => id.equals(sealed.subarray(1, 5))) : undefined',
+    // Two rows of our own table.
+    "src/plugins/keys.ts: return 'sealed' in one && 'sealed' in other && !one.sealed.equals(other.sealed)",
     // Lists of passwords that leaked, which are for everybody.
     'src/plugins/breached-passwords.ts: if (found === digest) return true',
     'src/plugins/breached-passwords.ts: if (suffix.toUpperCase() === digest.slice(5)) return Number(count) > 0'
