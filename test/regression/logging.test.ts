@@ -97,5 +97,5 @@ t.test('a refusal is told with its reason: guesses, replays, origins, limits and
   const next = (await w.refresh(tokens.refresh_token)).json()
   await w.refresh(next.refresh_token)
   w.wait(60_000)
-  await told('a stolen token', () => w.refresh(tokens.refresh_token), { code: 'session_revoked' })
+  await told('a stolen token', () => w.refresh(tokens.refresh_token), { msg: 'refresh.reuse_detected' })
 })
