@@ -28,6 +28,9 @@ export async function changeProfile(
 ): Promise<accounts.Account> {
   const errors = changes.username === undefined ? [] : judgeUsername(changes.username)
   if (changes.email) errors.push(...judgeEmail(changes.email))
+  if (changes.username === undefined && changes.email === undefined) {
+    errors.push({ pointer: '', code: 'required', detail: 'Nothing is to be changed. Send `username` or `email`.' })
+  }
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   if (changes.email !== undefined) await confirmPassword(tools, accountId, changes.currentPassword)
   if (!isUuid(accountId)) throw new Refusal('not_found')

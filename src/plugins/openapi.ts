@@ -115,9 +115,15 @@ export const openapi = fp<OpenapiOptions>(
         const described = isGuarded ? { 'x-requirement': describeRequirement(requirement) } : {}
         // Whoever sends a password is counted, at every route that looks at credentials. Proxies are told in their own way.
         const isCounted = security.length > 0 && proxy === undefined
-        const limited = isCounted && schema?.response ? { ...problems(429), ...schema.response } : undefined
-        const response = limited === undefined ? {} : { response: limited }
-        return { schema: { ...schema, ...response, security, ...described } as never, url }
+        // Bodies are read before a route is asked, also where it has no use for one; so are places in the path.
+        const mayHaveBody = [route.method].flat().some((method) => method !== 'GET' && method !== 'HEAD')
+        const before = {
+          ...(url.includes(':') ? problems(400) : {}),
+          ...(mayHaveBody ? problems(400, 413, 415) : {}),
+          ...(isCounted ? problems(429) : {})
+        }
+        const told = schema?.response && proxy === undefined ? { response: { ...before, ...schema.response } } : {}
+        return { schema: { ...schema, ...told, security, ...described } as never, url }
       }
     })
 

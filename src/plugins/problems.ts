@@ -234,8 +234,10 @@ export function frameworkError(baseUrl: string) {
     const detail = hints[error.code]
     void reply
       .code(status)
+      .headers(request.server.protectiveHeaders)
       .type('application/problem+json')
       .header('cache-control', 'no-store')
+      .header('x-request-id', request.id)
       .send({
         type: `${baseUrl}/problems/${code}`,
         title,

@@ -9,6 +9,13 @@ export interface ResponseHeadersOptions {
   readonly allowedOrigins: ReadonlySet<string>
 }
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Headers of every response; for those that no hook is run for. */
+    readonly protectiveHeaders: Readonly<Record<string, string>>
+  }
+}
+
 /** What helmet says for these options. It is the same for every response, so it is asked once. */
 async function headersOf(options: FastifyHelmetOptions): Promise<Record<string, string>> {
   const sample = Fastify()
@@ -55,6 +62,7 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
       referrerPolicy: { policy: 'no-referrer' },
       strictTransportSecurity: secure ? { maxAge: 31_536_000, includeSubDomains: true } : false
     })
+    app.decorate('protectiveHeaders', protective)
     const allowed = {
       origin: [...allowedOrigins],
       credentials: true,

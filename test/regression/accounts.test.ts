@@ -335,3 +335,11 @@ t.test('nOAuth: who somebody is does not follow from an address', async (t) => {
   await w.post('/v1/register', { username: 'grace', password: goodPassword })
   t.not((await sub({ username: 'grace' })).user.id, first.user.id, 'nor is an account that was deleted born again')
 })
+
+t.test('a password has no end by the calendar, and none is asked for in its place', async (t) => {
+  const w = await world(t)
+  const username = await w.account()
+  w.wait(20 * 365 * 86_400_000)
+  const { access_token } = await w.login(username)
+  t.equal((await w.get('/v1/me', access_token)).statusCode, 200)
+})
