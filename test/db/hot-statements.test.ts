@@ -24,7 +24,7 @@ async function signedIn(t: Test) {
   const sent: Statement[] = []
   const db = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 1 }) }),
-    log: ({ query }) => sent.push({ text: query.sql, values: query.parameters })
+    log: ({ query }) => void sent.push({ text: query.sql, values: query.parameters })
   })
   t.teardown(() => db.destroy())
   await accounts.insert(db, {

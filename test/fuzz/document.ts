@@ -60,7 +60,7 @@ export const operations: readonly Operation[] = Object.entries(document.paths).f
   })
 )
 
-export function resolve(schema: Schema): Schema {
+function resolve(schema: Schema): Schema {
   if (schema.$ref === undefined) return schema
   return resolve(document.components.schemas[schema.$ref.split('/').at(-1)!]!)
 }

@@ -51,7 +51,11 @@ async function counted(t: Test) {
   }
   const [known, disabled, bare] = [await made(1), await made(2), await made(3)]
   await w.app.flows.disableUser(disabled.id)
-  await w.app.db.updateTable('account').set({ password_hash: null, password_changed_at: null }).where('id', '=', bare.id).execute()
+  await w.app.db
+    .updateTable('account')
+    .set({ password_hash: null, password_changed_at: null })
+    .where('id', '=', bare.id)
+    .execute()
   const people: Record<string, readonly [name: string, password: string]> = {
     known: [known.username, wrong],
     unknown: ['nobody-1', wrong],
@@ -111,7 +115,7 @@ t.test('a sign-in tells by no word and no work whether it is an account that has
         t.same(await look(() => login(app, name, password)), waiting, who)
       }
       // After a hundred, an account is locked; so is a name that nobody has.
-      await w.app.db.updateTable('guess').set({ failures: 100 }).execute()
+      await w.app.db.updateTable('password_guess').set({ failures: 100 }).execute()
       const locked = await look(() => login(app, ...people.unknown!))
       t.notSame(locked.body, waiting.body)
       for (const [who, [name, password]] of Object.entries(people)) {

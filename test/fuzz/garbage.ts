@@ -5,7 +5,7 @@ import fc from 'fast-check'
 const nested = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth)
 
 /** Texts that somebody, somewhere, once read as more than a text. */
-export const hostileTexts = [
+const hostileTexts = [
   '',
   ' ',
   '\u0000',

@@ -17,7 +17,7 @@ export interface Exchange {
 }
 
 /** The answers in a text, one after the other. Those to HEAD are read as bodiless where `methods` says so. */
-export function readAnswers(text: string, methods: readonly string[] = []): { answers: WireAnswer[]; rest: string } {
+function readAnswers(text: string, methods: readonly string[] = []): { answers: WireAnswer[]; rest: string } {
   const answers: WireAnswer[] = []
   let rest = text
   for (;;) {
