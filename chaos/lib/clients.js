@@ -87,6 +87,7 @@ export function runClients({ replicas, proxy, outages, tally, ledger, isOver, li
   }
 
   function take(session, { body, cookies, replica }) {
+    session.sentAt = undefined
     session.accessToken = body.access_token
     session.issuedBy = replica
     const cookie = cookies.find((one) => one.startsWith(`${cookieName}=`))
@@ -100,13 +101,18 @@ export function runClients({ replicas, proxy, outages, tally, ledger, isOver, li
       : { path, body: { refresh_token: refreshToken } }
 
   /** An answer that an honest client must not get. */
-  function signedOut({ id, transport }, where, { replica, status, body }) {
-    tally().signOuts.push({ session: id, text: `${where} (${transport}, ${replica.name}): ${status} ${body.code}` })
+  function signedOut({ id, transport, sentAt }, where, { replica, status, body }) {
+    const since = sentAt === undefined ? '' : `, ${Math.round(performance.now() - sentAt)} ms after it was first sent`
+    tally().signOuts.push({
+      session: id,
+      text: `${where} (${transport}, ${replica.name}): ${status} ${body.code}${since}`
+    })
   }
 
   /** False where the session was lost. */
   async function refresh(session) {
     const request = { ...carrying('/v1/refresh', session), timed: 'refresh' }
+    session.sentAt = performance.now()
     if (Math.random() < 0.15) {
       await ask(pick(doors), { ...request, lost: true }).catch(() => {})
     } else if (Math.random() < 0.1) await refreshTabs(session, request)

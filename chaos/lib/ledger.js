@@ -22,6 +22,8 @@ export class Tally {
   healed = Number.NaN
   /** What else there is to say about it. */
   note = ''
+  /** What healed too late. */
+  unhealed = []
   /** What was to be faster, and was not. */
   tooSlow = []
 
@@ -58,6 +60,7 @@ export class Tally {
       verifyP99: this.p99('verify'),
       refreshP99: this.p99('refresh'),
       longestPause: this.longestPause,
+      unhealed: this.unhealed.length,
       tooSlow: this.tooSlow.length,
       note: this.note
     }
@@ -78,12 +81,13 @@ export class Tally {
   }
 
   get faults() {
-    const { signOuts, lost, beyondBound, otherErrors, tooSlow } = this
+    const { signOuts, lost, beyondBound, otherErrors, unhealed, tooSlow } = this
     return [
       ...signOuts.map(({ text, because }) => `honest sign-out: ${text}${because ? `, ended: ${because}` : ''}`),
       ...lost.map((text) => `acknowledged and lost: ${text}`),
       ...beyondBound.map((text) => `revoked and accepted: ${text}`),
       ...otherErrors.map((text) => `error: ${text}`),
+      ...unhealed.map((text) => `not healed: ${text}`),
       ...tooSlow.map((text) => `too slow: ${text}`)
     ]
   }
