@@ -41,7 +41,7 @@ const limits = {
 const started = performance.now()
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-chaos-'))
 chmodSync(folder, 0o755)
-const topology = await startTopology(folder, {
+const starting = startTopology(folder, {
   replication: options.standby,
   settings: {
     AUTH_REVOCATION_STALE: limits.stale,
@@ -50,10 +50,13 @@ const topology = await startTopology(folder, {
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, async () => {
-    await end()
+    // What has begun to start is there to be stopped once it has.
+    await end().catch(() => {})
     process.exit(1)
   })
 }
+const topology = await starting
+
 /** Milliseconds that healing may take. */
 const healsWithin = 30_000
 const noMounts = whyNoMounts(folder)
@@ -141,7 +144,7 @@ async function run() {
 
 async function end() {
   closeAgents()
-  await topology.close()
+  await (await starting).close()
   rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
 }
 
