@@ -6,7 +6,8 @@ import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
-import type { EndedBecause, Ending, LiveSession, Rotation } from '../storage/sessions.js'
+import type { Rotation } from '../storage/rotations.js'
+import type { EndedBecause, Ending, LiveSession } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
 
 /** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
