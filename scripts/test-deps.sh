@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests use beside npm's packages, where Debian has it: verifiers in other languages, and Django with
 # what moves over from it (test/interop), nginx, Caddy and PgBouncer (test/deploy), Redis (test/http), Chromium
-# (test/browser). Then other platforms than Node, from npm's registry (test/verifier). Where all is there already, it does
-# nothing.
+# (test/browser), and iproute2, which gives the replicas of `npm run chaos` networks of their own. Then other platforms than
+# Node, from npm's registry (test/verifier). Where all is there already, it does nothing.
 set -eu
 
 # With no script of theirs: the programs lie in packages of each system's own.
@@ -20,21 +20,21 @@ install_runtimes
 
 packages='python3-jwt python3-jwcrypto python3-cryptography python3-django python3-djangorestframework
   python3-djangorestframework-simplejwt python3-bcrypt python3-argon2 nginx-light caddy pgbouncer redis-server
-  python3-authlib python3-jose ruby ruby-jwt libcrypt-jwt-perl chromium'
+  python3-authlib python3-jose ruby ruby-jwt libcrypt-jwt-perl chromium iproute2'
 modules='jwt, jwcrypto, cryptography, django, rest_framework, rest_framework_simplejwt, bcrypt, argon2, authlib, jose'
 
 all_there() {
   /usr/bin/python3 -c "import $modules" 2>/dev/null || return 1
   ruby -rjwt -e '' 2>/dev/null || return 1
   /usr/bin/perl -MCrypt::JWT -e 1 2>/dev/null || return 1
-  for program in nginx caddy pgbouncer redis-server chromium; do command -v $program >/dev/null 2>&1 || return 1; done
+  for program in nginx caddy pgbouncer redis-server chromium ip; do command -v $program >/dev/null 2>&1 || return 1; done
 }
 
 if all_there; then
   exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "test-deps: no apt-get here; without $modules (Python), ruby-jwt, Crypt::JWT, nginx, caddy, pgbouncer, redis-server and chromium some tests say that they skip"
+  echo "test-deps: no apt-get here; without $modules (Python), ruby-jwt, Crypt::JWT, nginx, caddy, pgbouncer, redis-server, chromium and ip some tests say that they skip"
   exit 0
 fi
 
@@ -46,6 +46,6 @@ $sudo apt-get update -qq
 $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
 
 if ! all_there; then
-  echo "test-deps: installed, and yet not all can be used: $modules (Python), ruby-jwt, Crypt::JWT, nginx, caddy, pgbouncer, redis-server and chromium" >&2
+  echo "test-deps: installed, and yet not all can be used: $modules (Python), ruby-jwt, Crypt::JWT, nginx, caddy, pgbouncer, redis-server, chromium and ip" >&2
   exit 1
 fi

@@ -8,10 +8,21 @@ const cookieName = 'keyturn-rt'
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
 
 /**
- * Runs everybody until `isOver()`. `outages` tells since when a replica cannot know of a revocation, and `tally()` whose
- * counts an answer belongs to.
+ * Runs everybody until `isOver()`. They come in by the proxy, where there is one. `outages` tells since when a replica
+ * cannot know of a revocation, and `tally()` whose counts an answer belongs to.
  */
-export function runClients({ replicas, outages, tally, ledger, isOver, limits, counts }) {
+export function runClients({ replicas, proxy, outages, tally, ledger, isOver, limits, counts }) {
+  const doors = proxy === undefined ? replicas : [proxy]
+  let lastWrite = performance.now()
+
+  /** A write was acknowledged: how long nobody's was. */
+  function wrote() {
+    const now = performance.now()
+    const mine = tally()
+    mine.longestPause = Math.max(mine.longestPause, now - Math.max(lastWrite, mine.startedAt))
+    lastWrite = now
+  }
+
   /** Asks one replica, and counts. Throws where no answer came. */
   async function ask(replica, request) {
     const mine = tally()
@@ -26,6 +37,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     } finally {
       if (!request.lost) mine.slowest = Math.max(mine.slowest, performance.now() - before)
     }
+    if (request.timed !== undefined && answer.status === 200) mine.times[request.timed].push(performance.now() - before)
     if (answer.status === 503) mine.unavailable++
     else if (answer.status >= 500) mine.otherErrors.push(`${answer.status} ${request.path} ${answer.body.code ?? ''}`)
     return { ...answer, replica }
@@ -35,7 +47,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
   async function settle(request) {
     for (let doubtful = false; ; ) {
       try {
-        const answer = await ask(pick(replicas), request)
+        const answer = await ask(pick(doors), request)
         if (answer.status < 500) return { ...answer, doubtful }
         await delay(50)
       } catch {
@@ -53,7 +65,9 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     ledger.registered(username, password)
   }
 
-  async function login(username, transport) {
+  /** Signs in; whose account or password is lost starts anew under another name. */
+  async function login(who, transport) {
+    const { username } = who
     const body = { username, password: ledger.passwords.get(username) }
     const answer = await settle(
       transport === 'cookie'
@@ -62,7 +76,9 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     )
     if (answer.status !== 200) {
       tally().lost.push(`the password of ${username}: ${answer.body.code}`)
-      throw new Error(`login: ${answer.status} ${JSON.stringify(answer.body)}`)
+      who.username = `${username}-again`
+      await register(who.username, 'correct horse battery')
+      return await login(who, transport)
     }
     const session = { id: claimsOf(answer.body.access_token).sid, transport }
     take(session, answer)
@@ -71,6 +87,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
   }
 
   function take(session, { body, cookies, replica }) {
+    session.sentAt = undefined
     session.accessToken = body.access_token
     session.issuedBy = replica
     const cookie = cookies.find((one) => one.startsWith(`${cookieName}=`))
@@ -84,18 +101,24 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
       : { path, body: { refresh_token: refreshToken } }
 
   /** An answer that an honest client must not get. */
-  function signedOut({ id, transport }, where, { replica, status, body }) {
-    tally().signOuts.push({ session: id, text: `${where} (${transport}, ${replica.name}): ${status} ${body.code}` })
+  function signedOut({ id, transport, sentAt }, where, { replica, status, body }) {
+    const since = sentAt === undefined ? '' : `, ${Math.round(performance.now() - sentAt)} ms after it was first sent`
+    tally().signOuts.push({
+      session: id,
+      text: `${where} (${transport}, ${replica.name}): ${status} ${body.code}${since}`
+    })
   }
 
   /** False where the session was lost. */
   async function refresh(session) {
-    const request = carrying('/v1/refresh', session)
+    const request = { ...carrying('/v1/refresh', session), timed: 'refresh' }
+    session.sentAt = performance.now()
     if (Math.random() < 0.15) {
-      await ask(pick(replicas), { ...request, lost: true }).catch(() => {})
+      await ask(pick(doors), { ...request, lost: true }).catch(() => {})
     } else if (Math.random() < 0.1) await refreshTabs(session, request)
     const answer = await settle(request)
     if (answer.status === 200) {
+      wrote()
       take(session, answer)
       return true
     }
@@ -104,9 +127,10 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     return false
   }
 
-  /** Two tabs present the same token on both replicas at once. */
+  /** Two tabs present the same token at once, and the proxy takes turns. */
   async function refreshTabs(session, request) {
-    const answers = await Promise.allSettled(replicas.map((replica) => ask(replica, request)))
+    const both = doors.length === 1 ? [...doors, ...doors] : doors
+    const answers = await Promise.allSettled(both.map((door) => ask(door, request)))
     for (const { status, value } of answers) {
       if (status === 'fulfilled' && value.status === 401) signedOut(session, 'refresh of two tabs', value)
     }
@@ -115,15 +139,16 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
   async function readMe(session) {
     const elsewhere = replicas.find((replica) => replica !== session.issuedBy)
     const headers = { authorization: `Bearer ${session.accessToken}` }
-    const answer = await ask(elsewhere, { method: 'GET', path: '/v1/me', headers }).catch(() => undefined)
+    const request = { method: 'GET', path: '/v1/me', headers, timed: 'verify' }
+    const answer = await ask(proxy ?? elsewhere, request).catch(() => undefined)
     if (answer !== undefined && answer.status < 500 && answer.status !== 200) signedOut(session, 'me', answer)
   }
 
   async function logout(session) {
     ledger.leaving(session.id)
     const answer = await settle(carrying('/v1/logout', session))
-    if (answer.status !== 204) throw new Error(`logout: ${answer.status} ${JSON.stringify(answer.body)}`)
-    ledger.signedOut(session.id)
+    if (answer.status === 204) ledger.signedOut(session.id)
+    else signedOut(session, 'logout', answer)
   }
 
   async function changePassword(session, username) {
@@ -137,19 +162,34 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     else signedOut(session, 'password', answer)
   }
 
-  /** Stays signed in, and now and then signs out and in again. */
-  async function person(n) {
-    const username = `person-${n}`
-    const transport = n % 2 === 0 ? 'body' : 'cookie'
-    await register(username, 'correct horse battery')
+  /** Stays signed in, and does nothing that a password has to be hashed for. */
+  async function resident(n) {
+    const who = { username: `resident-${n}` }
+    await register(who.username, 'correct horse battery')
     let session
     while (!isOver()) {
-      session ??= await login(username, transport)
+      session ??= await login(who, n % 2 === 0 ? 'body' : 'cookie')
+      if (Math.random() < 0.6) {
+        if (!(await refresh(session))) session = undefined
+      } else await readMe(session)
+      await delay(5 + Math.random() * 30)
+    }
+    if (session !== undefined) await refresh(session)
+  }
+
+  /** Stays signed in, and now and then signs out and in again. */
+  async function person(n) {
+    const who = { username: `person-${n}` }
+    const transport = n % 2 === 0 ? 'body' : 'cookie'
+    await register(who.username, 'correct horse battery')
+    let session
+    while (!isOver()) {
+      session ??= await login(who, transport)
       const dice = Math.random()
       if (dice < 0.55) {
         if (!(await refresh(session))) session = undefined
       } else if (dice < 0.9) await readMe(session)
-      else if (dice < 0.96) await changePassword(session, username)
+      else if (dice < 0.96) await changePassword(session, who.username)
       else {
         await logout(session)
         session = undefined
@@ -188,13 +228,23 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
     }
   }
 
-  /** Signs in and out, and tries the access token on both replicas until both refuse it. */
+  /** A copy of a refresh token is presented that its owner has used and whose successor, too: that ends the session. */
+  async function replay(session) {
+    const stolen = carrying('/v1/refresh', session)
+    for (let n = 0; n < 2; n++) if (!(await refresh(session))) return
+    ledger.leaving(session.id)
+    const answer = await settle(stolen)
+    if (answer.status === 401) ledger.signedOut(session.id)
+    else tally().beyondBound.push(`a refresh token of two refreshes ago: ${answer.status}`)
+  }
+
+  /** Signs in and out, or has a token stolen, and tries the access token on both replicas until both refuse it. */
   async function revoker(n) {
-    const username = `revoker-${n}`
-    await register(username, 'correct horse battery')
+    const who = { username: `revoker-${n}` }
+    await register(who.username, 'correct horse battery')
     while (!isOver()) {
-      const session = await login(username, 'body')
-      await logout(session)
+      const session = await login(who, 'body')
+      await (Math.random() < 0.7 ? logout(session) : replay(session))
       const acked = performance.now()
       await Promise.all(replicas.map((replica) => watch(replica, session.accessToken, acked)))
       await delay(10 + Math.random() * 40)
@@ -212,6 +262,7 @@ export function runClients({ replicas, outages, tally, ledger, isOver, limits, c
   const everybody = (count, who) => Array.from({ length: count }, (_, n) => who(n))
   return Promise.all([
     ...everybody(counts.people, person),
+    ...everybody(counts.residents, resident),
     ...everybody(counts.revokers, revoker),
     ...everybody(counts.newcomers, newcomer)
   ])

@@ -4,18 +4,18 @@ import http from 'node:http'
 const agents = new Map()
 
 /** One request; an answer that never comes whole is an error. `lost` sends it, and does not wait for the answer. */
-export function send(replica, { method = 'POST', path, body, headers = {}, lost = false, timeout = 10_000 }) {
-  let agent = agents.get(replica.port)
+export function send({ host, port }, { method = 'POST', path, body, headers = {}, lost = false, timeout = 10_000 }) {
+  let agent = agents.get(port)
   if (agent === undefined) {
     agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
-    agents.set(replica.port, agent)
+    agents.set(port, agent)
   }
   const text = body === undefined ? undefined : JSON.stringify(body)
   return new Promise((resolve, reject) => {
     const request = http.request(
       {
-        host: '127.0.0.1',
-        port: replica.port,
+        host,
+        port,
         path,
         method,
         // What is lost takes its connection with it.

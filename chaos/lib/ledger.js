@@ -14,7 +14,18 @@ export class Tally {
   unknown = []
   lost = []
   latencies = []
+  /** Milliseconds until an access token, and a refresh token, was answered with success. */
+  times = { verify: [], refresh: [] }
+  /** The longest time in which nobody's refresh was acknowledged. */
+  longestPause = 0
+  startedAt = performance.now()
   healed = Number.NaN
+  /** What else there is to say about it. */
+  note = ''
+  /** What healed too late. */
+  unhealed = []
+  /** What was to be faster, and was not. */
+  tooSlow = []
 
   constructor(name) {
     this.name = name
@@ -45,17 +56,39 @@ export class Tally {
       revoked: sorted.length,
       p50: percentile(sorted, 0.5),
       p99: percentile(sorted, 0.99),
-      max: percentile(sorted, 1)
+      max: percentile(sorted, 1),
+      verifyP99: this.p99('verify'),
+      refreshP99: this.p99('refresh'),
+      longestPause: this.longestPause,
+      unhealed: this.unhealed.length,
+      tooSlow: this.tooSlow.length,
+      note: this.note
     }
   }
 
+  /** What comes after this is not of what was measured. */
+  freezeTimes() {
+    this.frozenP99 = { verify: this.p99('verify'), refresh: this.p99('refresh') }
+  }
+
+  /** The 99th percentile of `verify` or `refresh`, in milliseconds. */
+  p99(what) {
+    if (this.frozenP99 !== undefined) return this.frozenP99[what]
+    return percentile(
+      this.times[what].toSorted((a, b) => a - b),
+      0.99
+    )
+  }
+
   get faults() {
-    const { signOuts, lost, beyondBound, otherErrors } = this
+    const { signOuts, lost, beyondBound, otherErrors, unhealed, tooSlow } = this
     return [
       ...signOuts.map(({ text, because }) => `honest sign-out: ${text}${because ? `, ended: ${because}` : ''}`),
       ...lost.map((text) => `acknowledged and lost: ${text}`),
       ...beyondBound.map((text) => `revoked and accepted: ${text}`),
-      ...otherErrors.map((text) => `error: ${text}`)
+      ...otherErrors.map((text) => `error: ${text}`),
+      ...unhealed.map((text) => `not healed: ${text}`),
+      ...tooSlow.map((text) => `too slow: ${text}`)
     ]
   }
 }

@@ -1,13 +1,31 @@
-// A TCP link to the database that a fault breaks: nothing is imitated but the fault.
+// A TCP link that a fault breaks: nothing is imitated but the fault.
 import { once } from 'node:events'
 import net from 'node:net'
 
-/** Opens a link on a port of its own; `target` tells where the database is now, which a restart may change. */
-export async function openLink(target) {
+/**
+ * Opens a link on a port of its own; `target` tells where it leads now, which a restart or a promotion may change.
+ * `host` is where it listens.
+ */
+export async function openLink(target, host = '127.0.0.1') {
   const pairs = new Set()
   let isHanging = false
-  const server = net.createServer((client) => {
-    const upstream = net.connect(target(), '127.0.0.1')
+  let lag = 0
+
+  /** Passes on what comes, in its order, however the lag changes meanwhile. */
+  function pass(from, to) {
+    let last = 0
+    from.on('data', (chunk) => {
+      const due = Math.max(last, performance.now() + lag)
+      const wait = due - performance.now()
+      if (lag === 0 && last <= performance.now()) to.write(chunk)
+      else setTimeout(() => to.writable && to.write(chunk), wait)
+      last = due
+    })
+    from.on('end', () => setTimeout(() => to.end(), Math.max(0, last - performance.now())))
+  }
+
+  const server = net.createServer({ allowHalfOpen: true }, (client) => {
+    const upstream = net.connect({ ...target(), allowHalfOpen: true })
     const pair = [client, upstream]
     pairs.add(pair)
     const end = () => {
@@ -15,11 +33,12 @@ export async function openLink(target) {
       for (const socket of pair) socket.destroy()
     }
     for (const socket of pair) socket.setNoDelay(true).on('error', end).on('close', end)
-    client.pipe(upstream).pipe(client)
+    pass(client, upstream)
+    pass(upstream, client)
     if (isHanging) for (const socket of pair) socket.pause()
   })
   const listen = async (port) => {
-    server.listen(port, '127.0.0.1')
+    server.listen(port, host)
     await once(server, 'listening')
   }
   const destroyAll = () => {
@@ -28,9 +47,11 @@ export async function openLink(target) {
   await listen(0)
   const { port } = server.address()
   return {
+    host,
     port,
-    /** Every connection is cut, and new ones are refused. */
+    /** Every connection is cut, with what is on its way, and new ones are refused. */
     async cut() {
+      if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
       destroyAll()
@@ -41,8 +62,13 @@ export async function openLink(target) {
       isHanging = true
       for (const pair of pairs) for (const socket of pair) socket.pause()
     },
+    /** Every byte takes so many milliseconds longer, each way. */
+    slow(milliseconds) {
+      lag = milliseconds
+    },
     async mend() {
       isHanging = false
+      lag = 0
       if (!server.listening) await listen(port)
       for (const pair of pairs) for (const socket of pair) socket.resume()
     },

@@ -111,10 +111,14 @@ function copy(root: string, folder: string): void {
 
 /**
  * The folder of the embedded server's programs, fit to run as `runAs`: in place where that can be, else in a copy,
- * which is made once. Throws a sentence that says what to do where the platform has none.
+ * which is made once. `root` is the package they come from. Throws a sentence that says what to do where the platform
+ * has none.
  */
-export async function embeddedBinaries(dataDir: string, runAs: Identity | undefined): Promise<string> {
-  const root = packageFolder()
+export async function embeddedBinaries(
+  dataDir: string,
+  runAs: Identity | undefined,
+  root = packageFolder()
+): Promise<string> {
   const inPlace = join(root, 'native/bin')
   try {
     link(root)

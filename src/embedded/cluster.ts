@@ -235,6 +235,9 @@ interface Launch {
   readonly lastWords: readonly string[]
 }
 
+/** What a server says once it takes connections; a hot standby takes those that only read. */
+const ready = /ready to accept (read.only )?connections/
+
 /** Starts the server once and waits for its word that it is ready, or for its end. */
 async function launch(options: ClusterOptions, port: number, runAs: Identity | undefined, state: { serving: boolean }) {
   const { name, options: spawnOptions } = place(dataFolder(options.folder), runAs)
@@ -255,7 +258,7 @@ async function launch(options: ClusterOptions, port: number, runAs: Identity | u
       if (lastWords.length > 20) lastWords.shift()
       // LOG tells of an ordinary start and stop; between them it tells of crashes.
       if (state.serving || !line.startsWith('LOG:')) options.log?.(line)
-      if (line.includes('ready to accept connections')) resolve({ server, isReady: true, lastWords })
+      if (ready.test(line)) resolve({ server, isReady: true, lastWords })
     })
   })
 }

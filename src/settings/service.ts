@@ -26,6 +26,11 @@ function network(text: string): string {
 }
 
 function databaseUrl(text: string): string {
+  const [authority = ''] = text.replace(/^\w+:\/\//, '').split(/[/?#]/)
+  // The driver would look for one host of that name, or see no URL at all.
+  if (authority.slice(authority.lastIndexOf('@') + 1).includes(',')) {
+    must('the URL of one host, which leads to whichever server is the primary (docs/deployment.md, Failover)')
+  }
   return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text)
     ? text
     : must('a URL such as postgres://user:password@host:5432/database')
@@ -39,7 +44,7 @@ export const service = {
     parse: text
   }),
   DATABASE_URL: optional({
-    help: 'Postgres 13 or newer. Without it the embedded Postgres is used.',
+    help: 'Postgres 13 or newer, at one host. Without it the embedded Postgres is used.',
     secret: true,
     example: 'postgres://keyturn:password@localhost:5432/keyturn',
     parse: databaseUrl

@@ -144,5 +144,13 @@ t.test('the deployment, natively: migration as owner, two replicas as a role wit
     t.equal(response.status, 200, 'one replica less, and nobody is signed out')
     tokens = (await response.json()) as Tokens
   }
+  if (hasNginx) {
+    await two.kill('SIGKILL')
+    const response = await post('/v1/refresh', { refresh_token: tokens.refresh_token })
+    t.equal(response.status, 503, 'without replicas nginx says what the service would say, and not 502')
+    t.equal(response.headers.get('content-type'), 'application/problem+json')
+    t.equal(response.headers.get('retry-after'), '1')
+    t.match(await response.json(), { status: 503, code: 'service_unavailable' })
+  }
   t.notOk(existsSync(shared.AUTH_DATA_DIR), 'a replica writes nothing to its disk')
 })
