@@ -10,6 +10,7 @@ import * as clients from '../storage/clients.js'
 import { findGrants } from '../storage/grants.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
+import { note } from './audit.js'
 import type { Tools } from './flow.js'
 import { type Credentials, checkPassword } from './login.js'
 import { overRefusals } from './refresh.js'
@@ -61,6 +62,7 @@ function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
 /** Who a username and password speak for, without a session. */
 export async function authenticatePassword(tools: Tools, credentials: Credentials): Promise<Principal> {
   const account = await checkPassword(tools, credentials)
+  note(tools, 'password.accepted', { account: account.id, amr: ['pwd'] })
   return await principalOfAccount(tools, account, 'basic', ['pwd'])
 }
 

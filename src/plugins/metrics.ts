@@ -39,6 +39,16 @@ function addGauges(app: FastifyInstance, registers: Registry[]): void {
   )
   gauge('keyturn_revocations', 'Revocations that this replica holds in memory.', () => app.revocations.size())
   gauge('keyturn_passwords_waiting', 'Passwords that wait to be hashed or checked.', () => app.waitingPasswords())
+  gauge('keyturn_audit_waiting', 'Audit events that wait to be written.', () => app.audit.waiting())
+  new Counter({
+    name: 'keyturn_audit_dropped_total',
+    help: 'Audit events that were not written, because too many waited.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(app.audit.dropped())
+    }
+  })
   new Gauge({
     name: 'keyturn_database_connections',
     help: 'Connections of the pool, by what they do; `waiting` are statements without one.',
@@ -110,5 +120,5 @@ export const metrics = fp<MetricsOptions>(
       server?.close()
     })
   },
-  { name: 'metrics', dependencies: ['revocations', 'passwords', 'flows', 'rate-limits'], fastify: '5.x' }
+  { name: 'metrics', dependencies: ['revocations', 'passwords', 'flows', 'rate-limits', 'audit'], fastify: '5.x' }
 )
