@@ -156,12 +156,18 @@ export const flows = fp<FlowsOptions>(
     for (const [name, run] of runs) bound[name] = (...rest: unknown[]) => run(tools, ...rest)
     app.decorate('flows', bound as unknown as Flows)
 
+    /** The tools of one request: all are those of the service, but for who asks. */
+    class RequestTools {
+      constructor(readonly caller: Caller) {}
+    }
+    Object.setPrototypeOf(RequestTools.prototype, tools)
+
     /** The flows of one request: two small objects, whatever the number of flows and of tools. */
     class RequestFlows {
       readonly #tools: Tools
 
       constructor(caller: Caller) {
-        this.#tools = Object.create(tools, { caller: { value: caller } })
+        this.#tools = new RequestTools(caller) as unknown as Tools
       }
 
       static {

@@ -42,7 +42,7 @@ function addGauges(app: FastifyInstance, registers: Registry[]): void {
   gauge('keyturn_audit_waiting', 'Audit events that wait to be written.', () => app.audit.waiting())
   new Counter({
     name: 'keyturn_audit_dropped_total',
-    help: 'Audit events that were not written, because too many waited.',
+    help: 'Audit events that were not written, because too many waited or Postgres refused them.',
     registers,
     collect() {
       this.reset()

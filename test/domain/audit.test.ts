@@ -110,6 +110,10 @@ t.test('what was changed, removed, put in or cut off is found where it is', asyn
   t.match(await found([first, second, third]), { position: 4, because: 'missing' })
   const inserted = { ...third, position: 3, link: Buffer.alloc(32, 1) }
   t.match(await found([first, second, inserted, third, fourth, fifth]), { position: 3, because: 'changed' })
+  // As a copy of the database would have it that went on by itself: linked with the key, and yet not what was here.
+  const otherCourse = { ...third, reason: 'x' }
+  const spliced = { ...otherCourse, ...follow(key, second, otherCourse) }
+  t.match(await found([first, second, spliced, fourth, fifth]), { position: 4, because: 'changed' })
   t.match((await verifyChain(key, undefined, each(events))).broken, { position: 1, because: 'ends' })
   const moved = { ...ends, first: { position: 2, link: second.link } }
   t.match(await found([third, fourth, fifth], moved), { position: 3, because: 'ends' }, 'ends that nobody sealed')

@@ -27,9 +27,7 @@ async function rows(w: World, event?: AuditEventName): Promise<Row[]> {
   const { rows } = await sql<Row>`
     select * from audit_event
     where event <> 'key.created' and (${event ?? null}::text is null or event = ${event ?? null})
-    order by id`.execute(
-    w.app.db
-  )
+    order by id`.execute(w.app.db)
   return rows
 }
 
@@ -244,6 +242,11 @@ t.test('a change that is rolled back leaves no event', async (t) => {
   t.match(await w.post('/v1/register', { username: 'taken', password: goodPassword }), { statusCode: 409 })
   t.same(await names(w), next)
   t.same(next, [...before, 'account.created'])
+  const other = await w.login('taken')
+  const all = await names(w)
+  await sql`alter table revocation add constraint full_disk check (id < 0) not valid`.execute(w.app.db)
+  t.equal((await w.as(access_token, 'POST', `/v1/admin/users/${other.user.id}/disable`)).statusCode, 500)
+  t.same(await names(w), all, 'nor one that fails after its event was written')
 })
 
 t.test('a change whose event cannot be written is not made', async (t) => {
@@ -303,6 +306,7 @@ t.test('what happened just before the end is written', async (t) => {
   const w = await world(t)
   const replica = await w.replica()
   await w.account('ada')
+  w.wait(1)
   await replica.inject({ method: 'POST', url: '/v1/login', payload: { username: 'ada', password: goodPassword } })
   await replica.close()
   t.same(await names(w), ['account.created', 'login.succeeded'])
