@@ -1,8 +1,22 @@
 #!/bin/sh
 # Installs what the tests use beside npm's packages, where Debian has it: verifiers in other languages, and Django with
 # what moves over from it (test/interop), nginx, Caddy and PgBouncer (test/deploy), Redis (test/http), Chromium
-# (test/browser). Where all is there already, it does nothing.
+# (test/browser). Then other platforms than Node, from npm's registry (test/verifier). Where all is there already, it does
+# nothing.
 set -eu
+
+# With no script of theirs: the programs lie in packages of each system's own.
+runtimes='bun@1.4.5 deno@2.9.6 workerd@1.20261117.1'
+runtimes_folder=${KEYTURN_RUNTIMES:-$HOME/.cache/keyturn-runtimes}
+install_runtimes() {
+  for runtime in bun deno workerd; do [ -d "$runtimes_folder/node_modules/$runtime" ] || missing=yes; done
+  [ "${missing:-no}" = yes ] || return 0
+  mkdir -p "$runtimes_folder"
+  # shellcheck disable=SC2086
+  npm install --prefix "$runtimes_folder" --no-save --ignore-scripts --no-audit --no-fund --silent $runtimes >/dev/null 2>&1 ||
+    echo "test-deps: npm's registry does not give $runtimes; tests that need them say that they skip"
+}
+install_runtimes
 
 packages='python3-jwt python3-jwcrypto python3-cryptography python3-django python3-djangorestframework
   python3-djangorestframework-simplejwt python3-bcrypt python3-argon2 nginx-light caddy pgbouncer redis-server

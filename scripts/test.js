@@ -154,7 +154,13 @@ async function runTap(args, server, { children, scratch }) {
   const child = spawn(process.execPath, [tap, 'run', '--reporter=tap', ...args], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, TMPDIR: scratch, TEST_DATABASE_URL: server.url, TEST_DATABASE_TEMPLATE: template }
+    env: {
+      ...process.env,
+      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${new URL('typescript.js', import.meta.url)}`.trim(),
+      TMPDIR: scratch,
+      TEST_DATABASE_URL: server.url,
+      TEST_DATABASE_TEMPLATE: template
+    }
   })
   children.add(child)
   const counts = { passed: 0, failed: 0, skipped: 0 }

@@ -4,13 +4,12 @@
 //
 // The proxy listens on PROXY_PORT (8080), Keyturn on KEYTURN_PORT (3000), the shop on SHOP_PORT (9000). Keyturn's own
 // settings are read from the environment, as ever.
-import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { answers, root, start, startKeyturn, stop, tellReady } from '../processes.js'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const { PROXY_PORT = '8080', KEYTURN_PORT = '3000', SHOP_PORT = '9000' } = process.env
 
 const scratch = mkdtempSync(join(tmpdir(), 'keyturn-example-'))
@@ -68,60 +67,17 @@ const proxies = {
   }
 }
 
-const children = new Set()
-let stopping = false
-
-function start(command, words, environment) {
-  const child = spawn(command, words, { cwd: scratch, stdio: 'inherit', env: { ...process.env, ...environment } })
-  children.add(child)
-  child.on('close', (code) => {
-    children.delete(child)
-    if (!stopping) {
-      console.error(`${command} ended with ${code}`)
-      stop(1)
-    }
-  })
-  child.on('error', (error) => {
-    console.error(error.message)
-    stop(1)
-  })
-}
-
-function stop(code) {
-  if (stopping) return
-  stopping = true
-  process.exitCode = code
-  for (const child of children) child.kill('SIGTERM')
-}
-
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(0))
-
-async function answers(url) {
-  for (let tries = 0; tries < 600 && !stopping; tries++) {
-    const isThere = await fetch(url).then(
-      (response) => response.ok,
-      () => false
-    )
-    if (isThere) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  if (!stopping) throw new Error(`${url} does not answer`)
-}
 
 async function main(name) {
   const proxy = proxies[name]
   if (proxy === undefined) throw new Error(`name one of ${Object.keys(proxies).join(', ')}`)
   if (spawnSync(name, proxy.test).status !== 0) throw new Error(`${name} is not installed: ${proxy.install}`)
-  const program = join(root, 'dist/src/cli/main.js')
-  if (!existsSync(program)) spawnSync(process.execPath, [join(root, 'scripts/build.js')], { stdio: 'inherit' })
 
   const site = `http://localhost:${PROXY_PORT}`
   const keyturn = `http://127.0.0.1:${KEYTURN_PORT}`
-  start(process.execPath, [program, 'serve'], {
+  await startKeyturn(KEYTURN_PORT, {
     AUTH_DATA_DIR: process.env.AUTH_DATA_DIR ?? join(root, 'examples', name, '.keyturn'),
-    HOST: '127.0.0.1',
-    PORT: KEYTURN_PORT,
     // One host for both, because the session's cookie is for one host.
     AUTH_ISSUER: site,
     AUTH_TRUSTED_PROXIES: '127.0.0.1',
@@ -129,15 +85,12 @@ async function main(name) {
     AUTH_LOGIN_URL: `${site}/login`,
     AUTH_LOGIN_RETURN_ORIGINS: site
   })
-  await answers(`${keyturn}/readyz`)
   start(process.execPath, [join(root, 'examples/behind-a-proxy/shop.js')], {
-    PORT: SHOP_PORT,
-    ISSUER: site,
-    KEYTURN: keyturn
+    environment: { PORT: SHOP_PORT, ISSUER: site, KEYTURN: keyturn }
   })
-  start(name, proxy.words(), {})
+  start(name, proxy.words(), { cwd: scratch })
   await answers(`${site}/login`)
-  if (!stopping) console.log(`ready in front of both: ${site}`)
+  tellReady(`ready with Keyturn, in front of both: ${site}`)
 }
 
 main(process.argv[2]).catch((error) => {

@@ -189,12 +189,17 @@ export function judgeClaims(payload: unknown, expected: ClaimsExpectation, now: 
   if (!audience.some((one) => expected.audience.includes(one))) {
     return { ok: false, because: 'audience_wrong', claim: 'aud' }
   }
+  return judgeTimes(checked, expected.leeway, now)
+}
+
+/** Judges claims by the time alone, where everything else about them was found good before. */
+export function judgeTimes(claims: AccessTokenClaims, leeway: number, now: Date): ClaimsVerdict {
   const at = now.getTime() / 1000
-  if (checked.exp + expected.leeway <= at) return { ok: false, because: 'expired', claim: 'exp' }
-  if (checked.iat - expected.leeway > at) return { ok: false, because: 'not_yet_valid', claim: 'iat' }
-  const notBefore = claims.nbf
-  if (notBefore !== undefined && !(isInstant(notBefore) && notBefore - expected.leeway <= at)) {
+  if (claims.exp + leeway <= at) return { ok: false, because: 'expired', claim: 'exp' }
+  if (claims.iat - leeway > at) return { ok: false, because: 'not_yet_valid', claim: 'iat' }
+  const { nbf: notBefore } = claims as { nbf?: unknown }
+  if (notBefore !== undefined && !(isInstant(notBefore) && notBefore - leeway <= at)) {
     return { ok: false, because: 'not_yet_valid', claim: 'nbf' }
   }
-  return { ok: true, claims: checked }
+  return { ok: true, claims }
 }

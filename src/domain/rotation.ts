@@ -43,7 +43,7 @@ export function whyOver(held: HeldSession, now: Date): 'ended' | 'disabled' | 'e
 /**
  * Decides what a presented refresh token, whose MAC was right, deserves.
  *
- * Rotation is the WHERE clause of `sessions.rotate`; this says the same for tests, and the rest for the flow. A token
+ * Rotation is the WHERE clause of `rotations.rotate`; this says the same for tests, and the rest for the flow. A token
  * of a later generation than the row's is current: only a database that lost its last commits (a failover, a restored
  * backup) can be behind a token that we made, and nobody is to be signed out for that.
  *

@@ -5,13 +5,17 @@ import {
   type AccessTokenSubject,
   type ClaimsReason,
   composeClaims,
-  judgeClaims
+  judgeClaims,
+  judgeTimes
 } from '../domain/access-token.js'
+import { deepFreeze } from '../domain/frozen.js'
+import { HeldTokens } from '../domain/held-tokens.js'
 import { joseAlgorithm } from '../domain/key-ring.js'
 import { type Principal, principalOf } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import { type GateReason, passGate } from '../domain/token-gate.js'
 import type { SignedAccessToken } from '../flows/flow.js'
+import type { RingKey } from './keys.js'
 
 export type TokenReason = GateReason | ClaimsReason | 'key_unknown' | 'algorithm_not_the_keys' | 'signature_wrong'
 
@@ -50,6 +54,16 @@ export interface AccessTokensOptions {
   readonly clock: () => Date
 }
 
+/** Tokens that are remembered as verified: about 3 KiB each. */
+const maxHeld = 8_000
+
+/** Claims of a token that was verified, and the key that did it. */
+interface VerifiedClaims {
+  readonly claims: AccessTokenClaims
+  readonly kid: string
+  readonly verify: RingKey['verify']
+}
+
 /** Access tokens in and out: the gate, the key by its id, the signature, the claims, in this order. */
 export const accessTokens = fp<AccessTokensOptions>(
   async (app, options) => {
@@ -57,7 +71,24 @@ export const accessTokens = fp<AccessTokensOptions>(
     const audience = options.audience.length === 1 ? options.audience[0]! : options.audience
     const issuance = { issuer: options.issuer, audience, lifetime: options.lifetime }
 
+    const held = new HeldTokens<VerifiedClaims>(maxHeld)
+
+    /** What was found before, where the key is still there: it is asked each time, and so are the times. */
+    function recall(token: string): TokenVerdict | undefined {
+      const found = held.get(token)
+      if (found === undefined) return undefined
+      const { claims, kid, verify } = found
+      if (keys.find(kid)?.verify !== verify) {
+        held.delete(token)
+        return undefined
+      }
+      const verdict = judgeTimes(claims, options.leeway, options.clock())
+      return verdict.ok ? verdict : { ...verdict, claims }
+    }
+
     async function judge(token: string): Promise<TokenVerdict> {
+      const recalled = recall(token)
+      if (recalled !== undefined) return recalled
       const gate = passGate(token)
       if (!gate.ok) return gate
       const { kid, alg } = gate.header
@@ -72,7 +103,9 @@ export const accessTokens = fp<AccessTokensOptions>(
         return { ok: false, because: 'signature_wrong' }
       }
       const verdict = judgeClaims(payload, options, options.clock())
-      return verdict.ok ? verdict : { ...verdict, claims: payload }
+      if (!verdict.ok) return { ...verdict, claims: payload }
+      held.add(token, { claims: deepFreeze(verdict.claims), kid, verify: key.verify })
+      return verdict
     }
 
     app.decorate('accessTokens', {

@@ -29,7 +29,7 @@ import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as tokenGrants from '../flows/token-grants.js'
 import * as users from '../flows/users.js'
-import { makeRotator } from '../storage/rotations.js'
+import { makeRotator } from '../storage/group-commit.js'
 import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */

@@ -1,6 +1,6 @@
-import cors from '@fastify/cors'
+import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance, type onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 
 export interface ResponseHeadersOptions {
@@ -22,6 +22,27 @@ async function headersOf(options: FastifyHelmetOptions): Promise<Record<string, 
   return Object.fromEntries(said)
 }
 
+type Delegator = (
+  request: { headers: NodeJS.Dict<unknown> },
+  done: (error: null, options: FastifyCorsOptions) => void
+) => void
+
+/** What @fastify/cors does at each request, to be done only where it concerns one: it makes its options anew each time. */
+async function corsHook(app: FastifyInstance, delegator: Delegator): Promise<onRequestHookHandler> {
+  let hook: onRequestHookHandler | undefined
+  const registrar = Object.create(app, {
+    addHook: {
+      value(_name: string, handler: onRequestHookHandler) {
+        hook = handler
+      }
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    cors(registrar, { delegator } as never, (error) => (error ? reject(error) : resolve()))
+  })
+  return hook!
+}
+
 /** Headers of every response: nothing of it may run, be framed or be read by an origin that is not allowed. */
 export const responseHeaders = fp<ResponseHeadersOptions>(
   async (app, { secure, allowedOrigins }) => {
@@ -33,10 +54,6 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
       crossOriginResourcePolicy: { policy: 'same-origin' },
       referrerPolicy: { policy: 'no-referrer' },
       strictTransportSecurity: secure ? { maxAge: 31_536_000, includeSubDomains: true } : false
-    })
-    app.addHook('onRequest', (_request, reply, done) => {
-      reply.headers(protective)
-      done()
     })
     const allowed = {
       origin: [...allowedOrigins],
@@ -57,17 +74,15 @@ export const responseHeaders = fp<ResponseHeadersOptions>(
     }
     // An OPTIONS request without the headers of a preflight is a question to the route itself.
     const direct = { ...allowed, preflight: false }
-    const closed = { origin: false, preflight: false }
-    await app.register(cors, {
-      delegator({ headers }, done) {
-        // Whoever names no origin is no page of another one, and needs to be told nothing.
-        if (headers.origin === undefined) done(null, closed)
-        else done(null, 'access-control-request-method' in headers ? allowed : direct)
-      }
-    })
-    app.addHook('onSend', (request, reply, payload, done) => {
-      reply.header('x-request-id', request.id)
-      done(null, payload)
+    const share = await corsHook(app, ({ headers }, done) =>
+      done(null, 'access-control-request-method' in headers ? allowed : direct)
+    )
+    const common = { ...protective, vary: 'Origin' }
+    app.addHook('onRequest', function (request, reply, done) {
+      reply.headers(common).header('x-request-id', request.id)
+      // Whoever names no origin is no page of another one, and needs to be told nothing.
+      if (request.headers.origin === undefined) done()
+      else share.call(this, request, reply, done)
     })
   },
   { name: 'response-headers', fastify: '5.x' }

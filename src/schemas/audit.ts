@@ -1,8 +1,6 @@
 import { Type } from 'typebox'
 import { auditEvents } from '../domain/audit-event.js'
-import { closed, Timestamp, Uuid } from './common.js'
-
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+import { closed, nullable, Timestamp, Uuid } from './common.js'
 
 const EventName = Type.String({ description: 'Out of the list in docs/audit.md.', examples: ['login.succeeded'] })
 const Outcome = Type.Union([Type.Literal('success'), Type.Literal('failure')])
@@ -53,9 +51,7 @@ const AuditEvent = closed(
   {
     ...happened,
     account_id: nullable(Uuid),
-    actor_id: nullable(
-      Type.String({ format: 'uuid', maxLength: 36, description: 'The account that did it, where it was another one.' })
-    ),
+    actor_id: nullable(Uuid, { description: 'The account that did it, where it was another one.' }),
     source: Type.Union([Type.Literal('request'), Type.Literal('command'), Type.Literal('service')], {
       description: 'By a request, by a command at a terminal, or by the service itself.'
     }),

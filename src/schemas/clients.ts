@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Permissions, printable, Roles, Scopes, Timestamp, Uuid } from './common.js'
+import { closed, nullable, Permissions, printable, Roles, Scopes, Timestamp, Uuid } from './common.js'
 
 const Name = Type.String({
   minLength: 1,
@@ -41,7 +41,7 @@ const Client = closed(
     permissions: Type.Array(Type.String(), { description: 'Its own, beside those of its roles.' }),
     disabled: Type.Boolean(),
     created_at: Timestamp,
-    last_used_at: Type.Union([Timestamp, Type.Null()], { description: 'To the minute.' })
+    last_used_at: nullable(Timestamp, { description: 'To the minute.' })
   },
   { title: 'Client', description: 'A service that authenticates itself. It is an account too.' }
 )

@@ -1,4 +1,4 @@
-import { type TObject, type TProperties, Type } from 'typebox'
+import { type TObject, type TProperties, type TString, Type } from 'typebox'
 import { permissionPattern, roleNamePattern } from '../domain/grants.js'
 import { passwordMaxLength } from '../domain/password-policy.js'
 
@@ -9,6 +9,10 @@ export function closed<P extends TProperties>(
 ): TObject<P> {
   return Type.Object(properties, { ...options, additionalProperties: false })
 }
+
+/** A text or null. One schema of two types: where there is a choice of schemas each is tried at every response. */
+export const nullable = (schema: TString, options: { description?: string } = {}) =>
+  Type.Unsafe<string | null>({ ...schema, ...options, type: ['string', 'null'] })
 
 export const Timestamp = Type.String({ format: 'date-time', examples: ['2030-01-01T12:00:00.000Z'] })
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })

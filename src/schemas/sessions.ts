@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Email, Password, Timestamp, Username, Uuid } from './common.js'
+import { closed, Email, nullable, Password, Timestamp, Username, Uuid } from './common.js'
 import { User } from './users.js'
 
 export const Credentials = closed(
@@ -49,8 +49,8 @@ export const SessionList = closed(
       closed(
         {
           id: Uuid,
-          user_agent: Type.Union([Type.String(), Type.Null()]),
-          address: Type.Union([Type.String(), Type.Null()]),
+          user_agent: nullable(Type.String()),
+          address: nullable(Type.String()),
           created_at: Timestamp,
           last_used_at: Timestamp,
           expires_at: Timestamp,

@@ -1,7 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Scopes, Timestamp, Uuid } from './common.js'
-
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+import { closed, nullable, Scopes, Timestamp, Uuid } from './common.js'
 
 const ApiToken = closed(
   {
@@ -12,7 +10,7 @@ const ApiToken = closed(
     scopes: Type.Array(Type.String()),
     created_at: Timestamp,
     expires_at: nullable(Timestamp),
-    last_used_at: Type.Union([Timestamp, Type.Null()], { description: 'To the minute.' })
+    last_used_at: nullable(Timestamp, { description: 'To the minute.' })
   },
   { title: 'ApiToken' }
 )

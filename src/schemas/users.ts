@@ -3,6 +3,7 @@ import {
   closed,
   Email,
   InvitationText,
+  nullable,
   Password,
   Permissions,
   printable,
@@ -12,8 +13,6 @@ import {
   Username,
   Uuid
 } from './common.js'
-
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 export const User = closed(
   {

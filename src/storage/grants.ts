@@ -19,15 +19,18 @@ export interface GrantsRow {
  * account or of a role is in them with the revocation that told of it, or neither is.
  */
 export const grants = sql`
-  array(
-    select distinct granted.permission
-    from (
-      select unnest(a.permissions)
-      union all
-      select unnest(r.permissions) from role as r where r.name = any (a.roles)
-    ) as granted (permission)
-    order by 1
-  ) as granted_permissions,
+  case
+    when a.roles = '{}' and a.permissions = '{}' then '{}'
+    else array(
+      select distinct granted.permission
+      from (
+        select unnest(a.permissions)
+        union all
+        select unnest(r.permissions) from role as r where r.name = any (a.roles)
+      ) as granted (permission)
+      order by 1
+    )
+  end as granted_permissions,
   coalesce((select max(v.id) from revocation as v), 0) as revision`
 
 export function toGrants(row: GrantsRow): Grants {

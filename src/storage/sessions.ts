@@ -1,4 +1,4 @@
-import { type RawBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { HeldSession } from '../domain/rotation.js'
 import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
@@ -58,7 +58,7 @@ export type EndedBecause =
   | 'session_limit'
   | 'revoked_by_client'
 
-type LiveRow = AccountRow &
+export type LiveRow = AccountRow &
   GrantsRow & {
     session_id: string
     generation: string
@@ -74,13 +74,14 @@ type LiveRow = AccountRow &
     status_index: string | null
   }
 
-const live = sql`
+/** Columns for a statement in which `s` is the session and `a` its account. */
+export const live = sql`
   s.id as session_id, s.generation, s.transport, s.client_id, s.scope, s.amr, s.acr, s.dpop_jkt,
   s.created_at as signed_in_at, s.idle_expires_at, s.expires_at, s.status_index,
   a.id, a.username, a.email, a.email_verified_at, a.roles, a.permissions, a.external_id, a.disabled_at, a.created_at,
   a.last_login_at, ${grants}`
 
-function toLiveSession(row: LiveRow): LiveSession {
+export function toLiveSession(row: LiveRow): LiveSession {
   return {
     session: {
       id: row.session_id,
@@ -100,11 +101,6 @@ function toLiveSession(row: LiveRow): LiveSession {
     account: toAccount(row),
     grants: toGrants(row)
   }
-}
-
-async function first(db: Db, statement: RawBuilder<LiveRow>): Promise<LiveSession | undefined> {
-  const { rows } = await statement.execute(db)
-  return rows[0] && toLiveSession(rows[0])
 }
 
 /** A session that just began, and whether the account had one before from the same address by the same agent. */
@@ -152,114 +148,6 @@ export async function begin(
   // and nothing would end them any more.
   if (found === undefined || found.held.endedBecause !== null || found.held.accountDisabled) return undefined
   return { ...found, isFamiliar: row.is_familiar }
-}
-
-/** What one refresh asks for. */
-export interface Rotation {
-  readonly sessionId: string
-  readonly generation: number
-  readonly transport: RefreshTransport
-  /** The key that the request has proven to hold (DPoP); null for none. */
-  readonly jkt: string | null
-  /** The client that it must belong to; whichever it is where it is left out. */
-  readonly clientId?: string | undefined
-  /** Scopes that it must have been granted, with spaces between. */
-  readonly scope?: string | undefined
-  readonly idleExpiresAt: Date
-  readonly now: Date
-}
-
-/** What a rotation sets, and what must hold for it; `presented` names the values that came. */
-const rotating = (presented: {
-  /** How the session's row is found. */
-  readonly row: RawBuilder<unknown>
-  readonly generation: RawBuilder<unknown>
-  readonly transport: RawBuilder<unknown>
-  readonly jkt: RawBuilder<unknown>
-  readonly clientId: RawBuilder<unknown>
-  readonly scope: RawBuilder<unknown>
-  readonly idleExpiresAt: Date
-  readonly now: Date
-}) => ({
-  // greatest: a replica whose clock is behind must not fail, nor move the session's past.
-  set: sql`
-    set generation = ${presented.generation} + 1,
-      rotated_at = greatest(s.rotated_at, ${presented.now}::timestamptz),
-      idle_expires_at = least(s.expires_at, ${presented.idleExpiresAt}::timestamptz)`,
-  where: sql`
-    where ${presented.row}
-      and s.generation <= ${presented.generation}
-      and s.transport = ${presented.transport}
-      and (s.dpop_jkt is null or s.dpop_jkt = ${presented.jkt})
-      and (${presented.clientId} is null or s.client_id = ${presented.clientId})
-      and (${presented.scope} is null
-        or string_to_array(s.scope, ' ') @> string_to_array(${presented.scope}, ' '))
-      and s.ended_at is null
-      and s.expires_at > ${presented.now}::timestamptz
-      and s.idle_expires_at > ${presented.now}::timestamptz
-      and a.id = s.account_id
-      and a.disabled_at is null`
-})
-
-/**
- * Rotates: one statement, one row by its primary key, one winner. Of several that present one generation the row lock
- * lets the first through; for the others the condition on the generation no longer holds. Undefined where the
- * presented generation is not current, the session is bound to another key than the one that was proven, or the session
- * or its account is over; `findHeld` then says which.
- */
-export function rotate(db: Db, rotation: Rotation): Promise<LiveSession | undefined> {
-  const { set, where } = rotating({
-    row: sql`s.id = ${rotation.sessionId}::uuid`,
-    generation: sql`${rotation.generation}::bigint`,
-    transport: sql`${rotation.transport}`,
-    jkt: sql`${rotation.jkt}::text`,
-    clientId: sql`${rotation.clientId ?? null}::text`,
-    scope: sql`${rotation.scope ?? null}::text`,
-    idleExpiresAt: rotation.idleExpiresAt,
-    now: rotation.now
-  })
-  return first(db, sql<LiveRow>`update session as s ${set} from account as a ${where} returning ${live}`)
-}
-
-/**
- * Rotates several sessions, each named once, by one statement and so by one commit; the ones that did. A row that
- * somebody has locked is passed over: it must not make the others wait, and two such statements never wait for each
- * other. Whoever is missing among the answers is to be rotated alone.
- *
- * A row that was locked is found again by its place (`ctid`), not by its key. A version of it that is newer than this
- * statement's snapshot is not seen there, and its session is then one that is missing.
- */
-export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promise<LiveSession[]> {
-  const { set, where } = rotating({
-    row: sql`s.ctid = free.place`,
-    generation: sql`p.generation`,
-    transport: sql`p.transport`,
-    jkt: sql`p.jkt`,
-    clientId: sql`p.client_id`,
-    scope: sql`p.scope`,
-    idleExpiresAt: rotations.at(-1)!.idleExpiresAt,
-    now: rotations.at(-1)!.now
-  })
-  const ids = rotations.map(({ sessionId }) => sessionId)
-  const { rows } = await sql<LiveRow>`
-    with free as (
-      select id, ctid as place from session where id = any (${ids}::uuid[]) for update skip locked
-    )
-    update session as s ${set}
-    from
-      free
-      join unnest(
-        ${ids}::uuid[],
-        ${rotations.map(({ generation }) => generation)}::bigint[],
-        ${rotations.map(({ transport }) => transport)}::text[],
-        ${rotations.map(({ jkt }) => jkt)}::text[],
-        ${rotations.map(({ clientId = null }) => clientId)}::text[],
-        ${rotations.map(({ scope = null }) => scope)}::text[]
-      ) as p (session_id, generation, transport, jkt, client_id, scope) on p.session_id = free.id,
-      account as a
-    ${where}
-    returning ${live}`.execute(db)
-  return rows.map(toLiveSession)
 }
 
 /** A session as it is now, for the judgement of a token that could not rotate. */

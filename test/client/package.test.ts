@@ -42,11 +42,6 @@ t.test('the client has at most 7 kB, minified and compressed, and depends on not
   t.equal(dependencies, undefined)
 })
 
-t.test('the package is what package managers, bundlers and compilers expect', async (t) => {
-  const { messages } = await publint({ pkgDir: folder, strict: true })
-  t.same(messages, [])
-})
-
 t.test(
   'packed, and installed alone, every entry can be imported and compiled against',
   { timeout: 60_000 },
@@ -56,7 +51,7 @@ t.test(
     const [packed] = Object.values(JSON.parse(stdout)) as Array<{ filename: string; files: Array<{ path: string }> }>
     const paths = packed!.files.map(({ path }) => path)
     t.notOk(
-      paths.filter((path) => !/^(dist\/[\w-]+\.(js|d\.ts)|package\.json|README\.md)$/.test(path)).length,
+      paths.filter((path) => !/^(dist\/[\w-]+\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(path)).length,
       'and holds nothing else'
     )
     const app = join(scratch, 'app')
@@ -64,6 +59,19 @@ t.test(
     writeFileSync(join(app, 'package.json'), '{"type":"module"}')
     const tarball = join(scratch, packed!.filename)
     await run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: app })
+    const { messages } = await publint({
+      pkgDir: join(app, 'node_modules/@keyturn/client'),
+      strict: true,
+      pack: false
+    })
+    t.same(messages, [], 'it is what package managers, bundlers and compilers expect')
+    const { exports: entries } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    for (const entry of Object.values(entries).flatMap((one) =>
+      typeof one === 'string' ? one : Object.values(one!)
+    )) {
+      t.ok(paths.includes(String(entry).slice(2)), `${entry} is in it`)
+    }
+    t.ok(paths.includes('README.md') && paths.includes('LICENSE'))
     const script = `
     import { createAuthClient, AuthUnreachableError } from '@keyturn/client'
     import { accountOf } from '@keyturn/client/account'

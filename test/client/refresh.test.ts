@@ -1,4 +1,5 @@
 import t from 'tap'
+import { backoff } from '../../packages/client/src/clock.js'
 import { AuthUnreachableError } from '../../packages/client/src/index.js'
 import { browserWorld } from '../support/browser-world.js'
 import { FakeBrowser } from '../support/fake-browser.js'
@@ -170,4 +171,13 @@ t.test('a page that is loaded while the service is away comes to its session whe
   late.clock.pass(2_000)
   t.ok(await until(() => late.client.state.status === 'authenticated'))
   t.match(late.events.at(-1), { type: 'signed_in', via: 'restore' })
+})
+
+t.test('the waits after failures double up to a minute, and what the service asks for counts up to five', async (t) => {
+  const waits = (random: number) => [1, 2, 3, 6, 7, 60].map((failures) => backoff(failures, undefined, random))
+  t.same(waits(0), [1_000, 2_000, 4_000, 32_000, 60_000, 60_000])
+  t.same(waits(1), [500, 1_000, 2_000, 16_000, 30_000, 30_000], 'less up to a half by chance')
+  t.equal(backoff(1, 0, 0), 0)
+  t.equal(backoff(9, 7, 0.5), 7_500)
+  t.equal(backoff(1, 86_400, 0), 300_000, 'a wrong header keeps nobody away for a day')
 })

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http, { type IncomingHttpHeaders } from 'node:http'
@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { identityHeaders, nobody, readDemand } from '../../src/domain/forward-auth.js'
+import { startExample } from '../support/examples.js'
 import { type FaultyLink, faultyLink } from '../support/faulty-link.js'
 import { freshDatabase } from '../support/postgres.js'
-import { freePort, scratchFolder } from '../support/service.js'
 import { until } from '../support/until.js'
 import { goodPassword } from '../support/world.js'
 
@@ -39,43 +39,11 @@ async function send(
   return { status: response.statusCode!, headers: response.headers, body: text }
 }
 
-interface Example {
-  readonly site: string
-  /** Between Keyturn and its database. */
-  readonly link: FaultyLink
-}
-
-async function startExample(t: Test, proxy: string): Promise<Example> {
+/** The proxy's example, with a link that can be cut between Keyturn and its database. */
+async function startProxy(t: Test, proxy: string): Promise<{ site: string; link: FaultyLink }> {
   const link = await faultyLink(t, (await freshDatabase(t)).url)
-  const [proxyPort, keyturnPort, shopPort] = [await freePort(), await freePort(), await freePort()]
-  const child = spawn('sh', [join(examples, proxy, 'run.sh')], {
-    env: {
-      ...process.env,
-      DATABASE_URL: link.url,
-      AUTH_DATA_DIR: join(scratchFolder(t), 'data'),
-      PROXY_PORT: String(proxyPort),
-      KEYTURN_PORT: String(keyturnPort),
-      SHOP_PORT: String(shopPort)
-    },
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
-  const closed = once(child, 'close')
-  t.teardown(async () => {
-    child.kill('SIGTERM')
-    await closed
-  })
-  let output = ''
-  const ready = new Promise<void>((resolve) => {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text) => {
-        output += text
-        if (output.includes('ready in front of both')) resolve()
-      })
-    }
-  })
-  await Promise.race([ready, closed])
-  if (child.exitCode !== null) throw new Error(`the example did not start:\n${output}`)
-  return { site: `http://localhost:${proxyPort}`, link }
+  const example = await startExample(t, proxy, ['PROXY_PORT', 'KEYTURN_PORT', 'SHOP_PORT'], link.url)
+  return { site: example.at('PROXY_PORT'), link }
 }
 
 /** What the shop was told of a request that passed. */
@@ -86,7 +54,7 @@ for (const proxy of ['nginx', 'caddy'] as const) {
   const isThere = spawnSync(proxy, [proxy === 'nginx' ? '-v' : 'version']).status === 0
   const skip = isThere ? false : `${proxy} is not installed: run scripts/test-deps.sh`
   t.test(`examples/${proxy}: who is let in, what the shop is told, and what a client makes up`, { skip }, async (t) => {
-    const { site, link } = await startExample(t, proxy)
+    const { site, link } = await startProxy(t, proxy)
     const json = { 'content-type': 'application/json' }
     const register = await send(
       `${site}/v1/register`,

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import * as sessions from '../../src/storage/sessions.js'
+import * as rotations from '../../src/storage/rotations.js'
 import { type BoundTokens, bindingLogin, clientKey, freshJti, proofFor, provenRefresh } from '../support/dpop.js'
 import { countingLink } from '../support/query-count.js'
 import { fromOwnPage, goodPassword, type World, world } from '../support/world.js'
@@ -76,17 +76,17 @@ t.test('the statement that rotates asks for the key itself, alone and beside oth
     idleExpiresAt: new Date(w.now().getTime() + hour),
     now: w.now()
   })
-  t.equal(await sessions.rotate(w.app.db, asked(0, other.jkt)), undefined)
-  t.equal(await sessions.rotate(w.app.db, asked(0, null)), undefined)
+  t.equal(await rotations.rotate(w.app.db, asked(0, other.jkt)), undefined)
+  t.equal(await rotations.rotate(w.app.db, asked(0, null)), undefined)
 
-  const rotated = await sessions.rotateMany(w.app.db, [
+  const rotated = await rotations.rotateMany(w.app.db, [
     asked(0, other.jkt),
     asked(1, other.jkt),
     asked(2, null),
     asked(3, key.jkt)
   ])
   t.same(rotated.map(({ session }) => session.id).sort(), [ids[1]!, ids[3]!].sort(), 'the proof of one is for no other')
-  t.match(await sessions.rotate(w.app.db, asked(0, key.jkt)), { session: { generation: 1, jkt: key.jkt } })
+  t.match(await rotations.rotate(w.app.db, asked(0, key.jkt)), { session: { generation: 1, jkt: key.jkt } })
 })
 
 t.test('a session that is not bound never becomes it: its proofs are looked at, and bind nothing', async (t) => {

@@ -10,21 +10,24 @@ import { cleanEnvironment, freePort, scratchFolder } from './service.js'
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
 
 /** The variables by which an example is told its ports. */
-type Port = 'KEYTURN_PORT' | 'FASTIFY_PORT' | 'EXPRESS_PORT' | 'DJANGO_PORT' | 'SPA_PORT'
+type Port = 'KEYTURN_PORT' | 'FASTIFY_PORT' | 'EXPRESS_PORT' | 'DJANGO_PORT' | 'SPA_PORT' | 'PROXY_PORT' | 'SHOP_PORT'
 
 export interface Example {
   /** Where something of the example listens. */
   at(port: Port): string
 }
 
-/** Starts an example as people do, by its one command, on ports of its own, and waits until it says that it is ready. */
-export async function startExample(t: Test, name: string, ports: readonly Port[]): Promise<Example> {
+/**
+ * Starts an example as people do, by its one command, on ports of its own, and waits until it says that it is ready.
+ * `database`: one that the test has made.
+ */
+export async function startExample(t: Test, name: string, ports: readonly Port[], database?: string): Promise<Example> {
   const numbers: Partial<Record<Port, string>> = {}
   for (const port of ports) numbers[port] = String(await freePort())
   const child = spawn('sh', [join(examples, name, 'run.sh')], {
     env: {
       ...cleanEnvironment(),
-      DATABASE_URL: (await freshDatabase(t)).url,
+      DATABASE_URL: database ?? (await freshDatabase(t)).url,
       AUTH_DATA_DIR: join(scratchFolder(t), 'data'),
       ...numbers,
       SPA_SERVER: process.env.SPA_SERVER ?? ''

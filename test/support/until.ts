@@ -3,7 +3,8 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<bo
   const giveUpAt = performance.now() + 10_000
   while (performance.now() < giveUpAt) {
     if (await holds()) return true
-    await new Promise((resolve) => setImmediate(resolve))
+    // Not at once: what is waited for needs the processor too.
+    await new Promise((resolve) => setTimeout(resolve, 2))
   }
   return false
 }

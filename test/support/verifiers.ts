@@ -1,7 +1,8 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { converse, type Program } from './conversation.js'
 import { missingModules, python } from './python.js'
@@ -154,7 +155,7 @@ export const here = folder
  * Installs what a verifier needs into a folder of its own, from its registry; the project depends on none of them. Says why
  * it cannot, or false.
  */
-export function install(verifier: Verifier, into: string): string | false {
+export async function install(verifier: Verifier, into: string): Promise<string | false> {
   const missing = verifier.missing()
   if (missing !== false) return missing
   mkdirSync(into, { recursive: true })
@@ -162,19 +163,28 @@ export function install(verifier: Verifier, into: string): string | false {
     for (const name of readdirSync(folder)) if (name.endsWith('.js')) copyFileSync(join(folder, name), join(into, name))
     writeFileSync(join(into, 'package.json'), '{"type":"module","private":true}\n')
     const words = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', ...verifier.packages!]
-    const { status, stderr } = spawnSync('npm', words, { cwd: into, encoding: 'utf8', timeout: 180_000 })
-    return status === 0 ? false : `${verifier.packages!.join(', ')} cannot be installed: ${lastLine(stderr)}`
+    const failure = await failureOf('npm', words, into, 180_000)
+    return failure === false ? false : `${verifier.packages!.join(', ')} cannot be installed: ${failure}`
   }
   if (verifier.from === 'Go') {
     for (const name of ['main.go', 'go.mod']) copyFileSync(join(folder, 'go-oidc', name), join(into, name))
     const words = ['build', '-mod=mod', '-o', join(into, 'go-oidc'), '.']
-    const { status, stderr } = spawnSync('go', words, { cwd: into, encoding: 'utf8', timeout: 300_000 })
-    return status === 0 ? false : `go-oidc cannot be built: ${lastLine(stderr)}`
+    const failure = await failureOf('go', words, into, 300_000)
+    return failure === false ? false : `go-oidc cannot be built: ${failure}`
   }
   return false
 }
 
-const lastLine = (text: string | null) => (text ?? '').trim().split('\n').at(-1)
+/** The last line of what a program says that fails, or false. */
+async function failureOf(command: string, words: string[], cwd: string, timeout: number): Promise<string | false> {
+  try {
+    await promisify(execFile)(command, words, { cwd, timeout })
+    return false
+  } catch (error) {
+    const { stderr = '', message } = error as { stderr?: string; message: string }
+    return (stderr || message).trim().split('\n').at(-1)!
+  }
+}
 
 export type Saying = { readonly sub: string } | { readonly refused: string }
 

@@ -270,6 +270,11 @@ t.test('introspection asks about each token, and lets nobody in while there is n
   t.equal(await verdictOf(verifier, tokens.access_token), 'good')
   t.equal(asked.length, 2)
   t.equal(await verdictOf(verifier, `${tokens.access_token.slice(0, -4)}AAAA`), 'token_invalid')
+  const made = (await w.as(tokens.access_token, 'POST', '/v1/tokens', { name: 'script' })).json()
+  for (const scheme of ['Token', 'Bearer']) {
+    const authorization = `${scheme} ${made.key}`
+    t.equal((await errorOf(verifier.verifyHeaders({ authorization }))).status, 401, `an API token, as ${scheme}`)
+  }
   t.equal(asked.length, 2, 'nobody is asked about what is not signed')
   isDown = true
   t.match(await errorOf(verifier.verify(tokens.access_token)), { status: 503, code: 'revocation_unavailable' })
@@ -416,4 +421,15 @@ t.test('a principal that nobody ends ends with its token, and with its verifier'
   await t.rejects(verifier.ended(await verifier.verify(shop.token), AbortSignal.abort(new Error('gone'))), /gone/)
   await verifier.close()
   await t.rejects(long, /closed/)
+})
+
+t.test('a feed that is for clients alone is read with their API token', async (t) => {
+  const w = await world(t, withFeed({ access: 'clients' }))
+  const { user } = await w.login(await w.account())
+  await w.app.flows.setUserPermissions(user.id, ['keyturn.revocations'])
+  const { key } = await w.app.flows.createApiToken(user.id, { name: 'feed', scopes: ['revocations'] })
+  await t.rejects(verifierOf(t, w, { revocation: feed }).ready(), 'without it')
+  const verifier = verifierOf(t, w, { revocation: feed, feedAuthorization: async () => `Token ${key}` })
+  await verifier.ready()
+  t.match(verifier.health().revocation, { isKnown: true })
 })

@@ -1,3 +1,4 @@
+import { Flight } from './flight.js'
 import { type Outgoing, OutgoingError, objectOf } from './outgoing.js'
 import { refusalOfUrl, type Settings } from './settings.js'
 
@@ -20,12 +21,13 @@ const maxBytes = 64 * 1024
 export class Discovery {
   readonly #settings: Settings<object>
   readonly #outgoing: Outgoing
+  readonly #flight: Flight<Endpoints>
   #known: { readonly endpoints: Endpoints; readonly at: number } | undefined
-  #flight: Promise<Endpoints> | undefined
 
   constructor(settings: Settings<object>, outgoing: Outgoing) {
     this.#settings = settings
     this.#outgoing = outgoing
+    this.#flight = new Flight(settings.timeout)
   }
 
   /** Throws an OutgoingError where there is no metadata that could be trusted. */
@@ -35,11 +37,8 @@ export class Discovery {
       const age = this.#settings.now() - known.at
       if (age >= 0 && age < maxAge) return known.endpoints
     }
-    this.#flight ??= this.#discover().finally(() => {
-      this.#flight = undefined
-    })
     try {
-      return await this.#flight
+      return await this.#flight.run((moved) => this.#discover(moved))
     } catch (error) {
       if (known !== undefined) return known.endpoints
       throw error
@@ -53,7 +52,7 @@ export class Discovery {
     return url
   }
 
-  async #discover(): Promise<Endpoints> {
+  async #discover(moved: () => void): Promise<Endpoints> {
     const at = this.#settings.now()
     let first: unknown
     for (const url of metadataUrls(this.#settings.baseUrl)) {
@@ -65,6 +64,7 @@ export class Discovery {
       } catch (error) {
         first ??= error
       }
+      moved()
     }
     throw first
   }

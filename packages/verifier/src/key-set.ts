@@ -1,6 +1,7 @@
 import { readPublicJwk } from '../../../src/domain/public-jwk.js'
 import { tokenAlgorithms } from '../../../src/domain/token-gate.js'
 import type { Discovery } from './discovery.js'
+import { Flight } from './flight.js'
 import { type Outgoing, OutgoingError, objectOf } from './outgoing.js'
 import type { Settings } from './settings.js'
 import { type KeyAlgorithm, type VerifySignature, verifierOf } from './signatures.js'
@@ -40,13 +41,13 @@ export class KeySet {
   readonly #discovery: Discovery
   readonly #outgoing: Outgoing
   readonly #onGone: () => void
+  readonly #flight: Flight<void>
   #keys: ReadonlyMap<string, VerificationKey> = new Map()
   #absent = new Map<string, Absence>()
   #etag: string | undefined
   #fetchedAt = Number.NEGATIVE_INFINITY
   #triedAt = Number.NEGATIVE_INFINITY
   #hasFailed = false
-  #flight: Promise<void> | undefined
   #fetches = 0
   #lastError: string | undefined
 
@@ -56,6 +57,7 @@ export class KeySet {
     this.#discovery = discovery
     this.#outgoing = outgoing
     this.#onGone = onGone
+    this.#flight = new Flight(settings.timeout)
   }
 
   /** The key with this id; undefined where the issuer has none. Throws KeysUnavailable where that cannot be known. */
@@ -65,7 +67,7 @@ export class KeySet {
     const age = this.#since(this.#fetchedAt)
     if (key === undefined) return this.#findUnknown(kid)
     if (this.#settings.jwks !== undefined || age < maxAge - refreshAhead) return key
-    if (age >= maxAge) return this.#findOld(kid)
+    if (age >= maxAge || this.#flight.hasLost) return this.#findOld(kid)
     if (this.#mayFetch()) this.#fetch().catch(() => {})
     return key
   }
@@ -97,7 +99,7 @@ export class KeySet {
   }
 
   #mayFetch(): boolean {
-    return this.#flight !== undefined || this.#since(this.#triedAt) >= this.#settings.keys.cooldown
+    return this.#flight.isUnderWay || this.#since(this.#triedAt) >= this.#settings.keys.cooldown
   }
 
   async #findOld(kid: string): Promise<VerificationKey | undefined> {
@@ -148,20 +150,17 @@ export class KeySet {
   }
 
   async #fetch(): Promise<void> {
-    this.#flight ??= this.#load().finally(() => {
-      this.#flight = undefined
-    })
-    await this.#flight
+    await this.#flight.run((moved) => this.#load(moved))
   }
 
-  async #load(): Promise<void> {
+  async #load(moved: () => void): Promise<void> {
     const { jwks, metrics, logger, now } = this.#settings
     const startedAt = now()
     this.#triedAt = startedAt
     try {
       if (jwks !== undefined) {
         if (this.#keys.size === 0) await this.#replace(jwks)
-      } else await this.#download()
+      } else await this.#download(moved)
       this.#fetchedAt = startedAt
       this.#hasFailed = false
       this.#lastError = undefined
@@ -176,8 +175,9 @@ export class KeySet {
     }
   }
 
-  async #download(): Promise<void> {
+  async #download(moved: () => void): Promise<void> {
     const url = this.#settings.jwksUri ?? (await this.#discovery.endpoint('keys'))
+    moved()
     this.#fetches++
     const answer = await this.#outgoing.ask(url, {
       accept: ['application/jwk-set+json', 'application/json'],

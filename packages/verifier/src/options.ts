@@ -70,7 +70,7 @@ export interface VerifierOptions<C extends object = object> {
   readonly rememberedTokens?: number | undefined
   /** For `allow.fresh()` and for the mode `introspect`. */
   readonly client?: ClientCredentials | undefined
-  /** The Authorization header for the feed, where it is not public (`Token kta_…`). */
+  /** The Authorization header for the feed, where it is not public (`Token ktt_…`). */
   readonly feedAuthorization?: string | (() => string | Promise<string>) | undefined
   /** What else a token has to say: throws, and the token is refused, or returns what is to be in `claims`. */
   readonly claims?: ((claims: Readonly<AccessTokenClaims & Record<string, unknown>>) => C) | undefined

@@ -1,6 +1,6 @@
 import type { AccessTokenClaims } from '../../../src/domain/access-token.js'
+import { deepFreeze, frozenSet } from '../../../src/domain/frozen.js'
 import { type Principal, principalOf } from '../../../src/domain/principal.js'
-import { deepFreeze, frozenSet } from './frozen.js'
 
 /** Who a token speaks for: the principal of the service itself, and what the token said. Frozen with all that is in it. */
 export interface VerifiedPrincipal<C extends object = object> extends Principal {

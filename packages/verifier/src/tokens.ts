@@ -1,7 +1,7 @@
 import { type ClaimsReason, judgeClaims } from '../../../src/domain/access-token.js'
 import { textOfBase64url } from '../../../src/domain/base64url.js'
+import { HeldTokens } from '../../../src/domain/held-tokens.js'
 import { type GateReason, passGate } from '../../../src/domain/token-gate.js'
-import { HeldTokens } from './held-tokens.js'
 import type { KeySet, VerificationKey } from './key-set.js'
 import { type HeldToken, hold } from './principal.js'
 import type { Settings } from './settings.js'
@@ -50,7 +50,7 @@ export async function signedPayload(
 export class Tokens<C extends object> {
   readonly #settings: Settings<C>
   readonly #keys: KeySet
-  readonly held: HeldTokens<C>
+  readonly held: HeldTokens<HeldToken<C>>
 
   constructor(settings: Settings<C>, keys: KeySet) {
     this.#settings = settings
@@ -91,7 +91,7 @@ export class Tokens<C extends object> {
     }
     const held = hold(token, claims, more, signed.key.kid)
     // A key that went while the signature was looked at has taken what it signed along.
-    if (this.#keys.has(signed.key)) this.held.add(held)
+    if (this.#keys.has(signed.key)) this.held.add(token, held)
     return { ok: true, held }
   }
 }

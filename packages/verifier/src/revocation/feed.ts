@@ -1,5 +1,6 @@
 import { feedMaxLength, feedType } from '../../../../src/domain/revocation-feed.js'
 import type { Discovery } from '../discovery.js'
+import { Flight } from '../flight.js'
 import type { KeySet } from '../key-set.js'
 import type { Outgoing } from '../outgoing.js'
 import type { HeldToken } from '../principal.js'
@@ -31,9 +32,9 @@ export class Feed implements RevocationSource {
   readonly #outgoing: Outgoing
   readonly #reader: FeedReader
   readonly #listeners = new Set<() => void>()
+  readonly #flight: Flight<void>
   #knownAt = Number.NEGATIVE_INFINITY
   #failedAt = Number.NEGATIVE_INFINITY
-  #flight: Promise<void> | undefined
   #isStreaming = false
   #isStarted = false
   #isClosed = false
@@ -51,6 +52,7 @@ export class Feed implements RevocationSource {
     this.#discovery = parts.discovery
     this.#outgoing = parts.outgoing
     this.#reader = new FeedReader(settings, parts.keys)
+    this.#flight = new Flight(settings.timeout)
   }
 
   async ready(): Promise<void> {
@@ -68,11 +70,13 @@ export class Feed implements RevocationSource {
     if (this.#ends(held)) return 'revoked'
     const age = this.#since(this.#knownAt)
     if (age < this.#mode.maxStaleness) {
-      if (age >= this.#mode.interval * 2 && this.#mayAsk()) this.#read().catch(() => {})
+      const isDue = age >= this.#mode.interval * 2 && this.#mayAsk()
+      if (isDue && this.#flight.hasLost) return this.#judgeAnew(held)
+      if (isDue) this.#read().catch(() => {})
       if (!this.#isStarted) this.#start()
       return 'alive'
     }
-    return this.#judgeStale(held)
+    return this.#judgeAnew(held)
   }
 
   onChange(listener: () => void): () => void {
@@ -110,11 +114,13 @@ export class Feed implements RevocationSource {
   }
 
   #mayAsk(): boolean {
-    return !this.#isClosed && !this.#isStreaming && this.#since(this.#failedAt) >= pauseAfterFailure
+    // A stream that has said nothing for so long is gone, with the request that opened it.
+    const isStreaming = this.#isStreaming && this.#since(this.#knownAt) < this.#mode.maxStaleness
+    return !this.#isClosed && !isStreaming && this.#since(this.#failedAt) >= pauseAfterFailure
   }
 
-  /** Asks once more, since what is known is too old, and waits for the answer no longer than for one request. */
-  async #judgeStale(held: HeldToken): Promise<Life> {
+  /** Asks once more, since what is known is old, and waits for the answer no longer than for one request. */
+  async #judgeAnew(held: HeldToken): Promise<Life> {
     if (this.#mayAsk()) {
       let timer: ReturnType<typeof setTimeout> | undefined
       const late = new Promise<void>((resolve) => {
@@ -132,18 +138,16 @@ export class Feed implements RevocationSource {
 
   /** Reads everything that is new, by one reader at a time. */
   async #read(): Promise<void> {
-    this.#flight ??= this.#readPages().finally(() => {
-      this.#flight = undefined
-    })
-    await this.#flight
+    await this.#flight.run((moved) => this.#readPages(moved))
   }
 
-  async #readPages(): Promise<void> {
+  async #readPages(moved: () => void): Promise<void> {
     const startedAt = this.#settings.now()
     try {
       const url = await this.#discovery.endpoint('revocations')
       let resets = 0
       for (let page = 0; page < maxPages; page++) {
+        moved()
         const answer = await this.#outgoing.ask(`${url}?since=${this.#reader.cursor}`, {
           accept: [`application/${feedType}`],
           maxBytes: feedMaxLength,
@@ -193,7 +197,7 @@ export class Feed implements RevocationSource {
     while (!this.#isClosed) {
       if (this.#mode.mode === 'push') {
         try {
-          await this.#flight?.catch(() => {})
+          if (this.#flight.isUnderWay) await this.#read().catch(() => {})
           await this.#stream(() => {
             failures = 0
           })

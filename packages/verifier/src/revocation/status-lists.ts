@@ -1,6 +1,7 @@
 import { judgeStatusList, type StatusList, statusAt, statusListType } from '../../../../src/domain/status-list.js'
 import { passGate } from '../../../../src/domain/token-gate.js'
 import type { Discovery } from '../discovery.js'
+import { Flight } from '../flight.js'
 import type { KeySet } from '../key-set.js'
 import { type Outgoing, OutgoingError } from '../outgoing.js'
 import type { HeldToken } from '../principal.js'
@@ -30,7 +31,7 @@ export class StatusLists implements RevocationSource {
   readonly #outgoing: Outgoing
   readonly #keys: KeySet
   readonly #lists = new Map<string, KeptList>()
-  readonly #flights = new Map<string, Promise<KeptList>>()
+  readonly #flights = new Map<string, Flight<KeptList>>()
   readonly #failedAt = new Map<string, number>()
   #lastError: string | undefined
 
@@ -111,10 +112,10 @@ export class StatusLists implements RevocationSource {
     if (sinceFailure >= 0 && sinceFailure < 1_000) throw new OutgoingError(this.#lastError ?? 'it has just failed')
     let flight = this.#flights.get(uri)
     if (flight === undefined) {
-      flight = this.#fetch(uri).finally(() => this.#flights.delete(uri))
+      flight = new Flight(this.#settings.timeout)
       this.#flights.set(uri, flight)
     }
-    return await flight
+    return await flight.run(() => this.#fetch(uri).finally(() => this.#flights.delete(uri)))
   }
 
   async #fetch(uri: string): Promise<KeptList> {

@@ -1,14 +1,12 @@
-import type { HeldToken } from './principal.js'
-
 /**
  * Tokens whose signature and claims were found good, so that the next request with one is not verified anew. The whole
  * token is the key: two that differ in a letter never share anything. Who uses an entry looks at its times and at
  * revocations again. Bounded: once a generation is full the one before it is forgotten.
  */
-export class HeldTokens<C extends object> {
+export class HeldTokens<Held> {
   readonly #perGeneration: number
-  #young = new Map<string, HeldToken<C>>()
-  #old = new Map<string, HeldToken<C>>()
+  #young = new Map<string, Held>()
+  #old = new Map<string, Held>()
 
   constructor(size: number) {
     this.#perGeneration = Math.ceil(size / 2)
@@ -18,18 +16,18 @@ export class HeldTokens<C extends object> {
     return this.#young.size + this.#old.size
   }
 
-  get(token: string): HeldToken<C> | undefined {
+  get(token: string): Held | undefined {
     const young = this.#young.get(token)
     if (young !== undefined) return young
     const old = this.#old.get(token)
     if (old === undefined) return undefined
     this.#old.delete(token)
-    this.#put(old)
+    this.#put(token, old)
     return old
   }
 
-  add(held: HeldToken<C>): void {
-    if (this.#perGeneration > 0) this.#put(held)
+  add(token: string, held: Held): void {
+    if (this.#perGeneration > 0) this.#put(token, held)
   }
 
   delete(token: string): void {
@@ -43,11 +41,11 @@ export class HeldTokens<C extends object> {
     this.#old.clear()
   }
 
-  #put(held: HeldToken<C>): void {
+  #put(token: string, held: Held): void {
     if (this.#young.size >= this.#perGeneration) {
       this.#old = this.#young
       this.#young = new Map()
     }
-    this.#young.set(held.token, held)
+    this.#young.set(token, held)
   }
 }
