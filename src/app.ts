@@ -44,6 +44,7 @@ import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation
 import { type RevocationsOptions, revocations } from './plugins/revocations.js'
 import { sealedValuesPlugin } from './plugins/sealed-values.js'
 import { statusLists } from './plugins/status-lists.js'
+import { type TracingOptions, tracing } from './plugins/tracing.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { auditRoutes } from './routes/audit.js'
@@ -78,6 +79,7 @@ export interface AppOptions {
   /** Master keys that open and authenticate, beside the present one that seals and signs. */
   readonly previousMasterKeys: readonly Buffer[]
   readonly database: DatabaseOptions
+  readonly tracing: TracingOptions
   readonly breachedPasswords: BreachedPasswordsOptions
   readonly passwords: PasswordsOptions
   readonly flows: Omit<FlowsOptions, 'issuer' | 'audience' | 'leeway' | 'clock' | 'revocationLifetime'>
@@ -167,6 +169,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   if (options.before) await app.register(options.before)
 
   await app.register(problems, { baseUrl: options.issuer })
+  await app.register(tracing, options.tracing)
   await app.register(requestLog)
   await app.register(connections)
   await app.register(jsonBody)

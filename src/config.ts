@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { AppOptions } from './app.js'
+import { wordsOfIssuer } from './domain/context-words.js'
 import { signingAlgorithms } from './domain/key-ring.js'
 import { type Pepper, pepperOf } from './domain/pepper.js'
 import { loadBlocklist } from './password-lists.js'
@@ -163,6 +164,18 @@ export function readConfig(environment: Environment, version: string): Config {
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
         timeout: settings.AUTH_DATABASE_TIMEOUT
       },
+      tracing: {
+        endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
+        headers: settings.OTEL_EXPORTER_OTLP_HEADERS,
+        resource: {
+          'service.version': version,
+          ...settings.OTEL_RESOURCE_ATTRIBUTES,
+          'service.name': settings.OTEL_SERVICE_NAME
+        },
+        sampler: settings.OTEL_TRACES_SAMPLER,
+        ratio: settings.OTEL_TRACES_SAMPLER_ARG,
+        timeout: 3_000
+      },
       breachedPasswords: { source: settings.AUTH_BREACHED_PASSWORDS, timeout: 2_000 },
       passwords: {
         memory: settings.AUTH_HASH_MEMORY,
@@ -186,9 +199,11 @@ export function readConfig(environment: Environment, version: string): Config {
         sessionsPerAccount: settings.AUTH_SESSIONS_PER_ACCOUNT,
         passwordPolicy: {
           minLength: settings.AUTH_PASSWORD_MIN_LENGTH,
-          blocklist: loadBlocklist()
+          blocklist: loadBlocklist(),
+          contextWords: ['keyturn', ...wordsOfIssuer(issuer), ...settings.AUTH_PASSWORD_CONTEXT_WORDS]
         },
         guessing: { free: settings.AUTH_GUESSES_FREE, max: settings.AUTH_GUESSES_MAX },
+        stuffing: settings.AUTH_RATE_LIMIT ? { limit: settings.AUTH_RATE_LIMIT_STUFFING } : null,
         signUp: settings.AUTH_SIGN_UP,
         tokenOnRegister: settings.AUTH_TOKEN_ON_REGISTER,
         clientId: settings.AUTH_CLIENT_ID,

@@ -14,7 +14,8 @@ const mayImport: Record<string, readonly string[]> = {
   routes: ['routes', 'schemas', 'flows', 'storage', 'domain'],
   plugins: ['plugins', 'flows', 'storage', 'domain', 'schemas', 'hashing'],
   'app.ts': ['plugins', 'routes', 'domain'],
-  'settings.ts': ['domain'],
+  settings: ['settings', 'domain'],
+  'settings.ts': ['settings', 'domain'],
   'config.ts': ['app.ts', 'settings.ts', 'password-lists.ts', 'domain'],
   // What modules of others are given.
   'extensions.ts': ['config.ts', 'plugins', 'domain'],
@@ -65,6 +66,8 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/swagger-ui': ['app.ts'],
   ioredis: ['plugins/redis-windows.ts'],
   'prom-client': ['plugins/metrics.ts'],
+  '@opentelemetry/api': ['plugins/tracing.ts'],
+  '@opentelemetry/sdk-trace': ['plugins/tracing.ts'],
   'close-with-grace': ['server.ts'],
   jose: ['plugins/jose.ts']
 }

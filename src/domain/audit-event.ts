@@ -182,8 +182,10 @@ export type AuditEventName = keyof typeof auditEvents
 export const logEvents = [
   'api_token.not_touched',
   'client.not_touched',
+  'login.held',
   'password.upgrade_postponed',
-  'session.not_extended'
+  'session.not_extended',
+  'stuffing.seen'
 ] as const
 
 export type EventName = AuditEventName | (typeof logEvents)[number]

@@ -104,11 +104,13 @@ export function readFields<Name extends string>(
 /** What Django's password validators say of the violations that ours found. */
 export function djangoPasswordErrors(password: string, codes: readonly string[], minLength: number): string[] {
   const messages: string[] = []
-  if (codes.includes('same_as_name')) messages.push('The password is too similar to the username.')
+  if (codes.includes('same_as_name') || codes.includes('known_name')) {
+    messages.push('The password is too similar to the username.')
+  }
   if (codes.includes('too_short')) {
     messages.push(`This password is too short. It must contain at least ${minLength} characters.`)
   }
-  if (codes.includes('too_common')) messages.push('This password is too common.')
+  if (codes.includes('too_common') || codes.includes('breached')) messages.push('This password is too common.')
   if (codes.includes('too_long')) messages.push(`Ensure this field has no more than ${passwordMaxLength} characters.`)
   if (codes.includes('not_text')) messages.push('Null characters are not allowed.')
   // NIST forbids rules of composition, so digits alone are a reason only beside another one.

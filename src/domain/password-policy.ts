@@ -1,3 +1,4 @@
+import { restWithoutWords } from './context-words.js'
 import { usernameKey } from './identity.js'
 import type { Violation } from './refusal.js'
 
@@ -9,6 +10,8 @@ export interface PasswordPolicy {
   readonly minLength: number
   /** Known passwords, lower case. */
   readonly blocklist: ReadonlySet<string>
+  /** Names that are known here: the service's own, and those that its owner adds. */
+  readonly contextWords: readonly string[]
 }
 
 /** Passwords are compared and hashed in NFC (NIST SP 800-63B-4 §3.1.1.2), so that keyboards do not matter. */
@@ -18,7 +21,7 @@ export function normalizePassword(password: string): string {
 
 /**
  * Says what is wrong with a new password; empty when nothing is. Whole passwords are compared with the blocklist, and
- * there are no composition rules (NIST SP 800-63B-4 §3.1.1.2).
+ * there are no composition rules; known names may be in a password, and do not count towards it (NIST SP 800-63B-4 §3.1.1.2).
  */
 export function judgePassword(
   password: string,
@@ -47,6 +50,16 @@ export function judgePassword(
   }
   if (policy.blocklist.has(key)) {
     return [{ pointer, code: 'too_common', detail: 'This password is on lists of known passwords. Use another one.' }]
+  }
+  const local = own.email?.split('@')[0]
+  const rest = restWithoutWords(normal, [...policy.contextWords, own.username, ...(local ? [local] : [])])
+  // Whoever guesses tries known names first, and then what is on the lists beside them.
+  const needed = Math.ceil(policy.minLength / 2)
+  if (rest !== null && (rest.length < needed || policy.blocklist.has(rest.text))) {
+    const detail =
+      'This password is little more than a name that is known here: yours, or the service’s. ' +
+      `Use one with at least ${needed} other letters and digits, best of several words.`
+    return [{ pointer, code: 'known_name', detail }]
   }
   return []
 }

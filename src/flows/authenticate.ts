@@ -60,8 +60,12 @@ function extendIdle(tools: Tools, session: sessions.Session, now: Date): void {
 }
 
 /** Who a username and password speak for, without a session. */
-export async function authenticatePassword(tools: Tools, credentials: Credentials): Promise<Principal> {
-  const account = await checkPassword(tools, credentials)
+export async function authenticatePassword(
+  tools: Tools,
+  credentials: Credentials,
+  address: string | null
+): Promise<Principal> {
+  const account = await checkPassword(tools, credentials, address)
   note(tools, 'password.accepted', { account: account.id, amr: ['pwd'] })
   return await principalOfAccount(tools, account, 'basic', ['pwd'])
 }

@@ -47,8 +47,12 @@ export async function renew(tools: Tools, text: string, requester = inPerson): P
 }
 
 /** The key of an account's authtoken for its name and password, made where there is none (`obtain_auth_token`). */
-export async function signInForAuthtoken(tools: Tools, credentials: Credentials): Promise<string> {
-  const account = await checkPassword(tools, credentials)
+export async function signInForAuthtoken(
+  tools: Tools,
+  credentials: Credentials,
+  address: string | null
+): Promise<string> {
+  const account = await checkPassword(tools, credentials, address)
   const { key } = await obtainAuthtoken(tools, account.id)
   note(tools, 'password.accepted', { account: account.id, amr: ['pwd'] })
   return key

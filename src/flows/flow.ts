@@ -4,6 +4,7 @@ import type { ClientKey } from '../domain/client.js'
 import type { Device } from '../domain/device-cookie.js'
 import type { GuessRules } from '../domain/guessing.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
+import type { Rate } from '../domain/rate-limit.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
@@ -21,6 +22,16 @@ export interface PasswordHasher {
   needsRehash(hash: string): boolean
 }
 
+/** Counts of things that happen, in windows that all replicas share; nothing is asked, memory answers. */
+export interface Counts {
+  /** Counts one of a kind for a key, in a window of so many milliseconds. */
+  hit(policy: string, key: string, length: number): { readonly hits: number; readonly left: number }
+  /** The same without counting. */
+  look(policy: string, key: string): { readonly hits: number; readonly left: number }
+  /** Whether this is the first of its window on this replica. */
+  isFirst(policy: string, key: string, length: number): boolean
+}
+
 export interface SignedAccessToken {
   readonly token: string
   readonly expiresAt: Date
@@ -36,6 +47,7 @@ export interface Tools {
   readonly passwords: PasswordHasher
   /** Whether a password leaked somewhere; false where nobody can be asked. */
   readonly isBreached: (password: string) => Promise<boolean>
+  readonly counts: Counts
   readonly signAccessToken: (subject: AccessTokenSubject, now: Date) => Promise<SignedAccessToken>
   readonly formatRefreshToken: (content: RefreshTokenContent) => string
   readonly readRefreshToken: (text: string) => RefreshTokenContent | null
@@ -74,6 +86,8 @@ export interface FlowSettings {
   readonly sessionsPerAccount: number | null
   readonly passwordPolicy: PasswordPolicy
   readonly guessing: GuessRules
+  /** How many attempts a range may make once it was seen to try passwords of other services; null where nobody looks. */
+  readonly stuffing: { readonly limit: Rate | null } | null
   readonly signUp: 'open' | 'closed' | 'invitation'
   /** Milliseconds for which everybody has to remember a revocation: the longest life of what it ends. */
   readonly revocationLifetime: number

@@ -10,6 +10,7 @@ import { note } from './audit.js'
 import { type Client, ending, type Tools } from './flow.js'
 import { findSigningIn, guess, isKnownDevice } from './guessing.js'
 import { spendProof } from './proof.js'
+import { admitSignIn, countSignIn } from './stuffing.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
 
 export interface Credentials {
@@ -33,7 +34,7 @@ export async function login(
   client: Client,
   proof: Proof | null = null
 ): Promise<IssuedTokens> {
-  const account = await checkPassword(tools, credentials)
+  const account = await checkPassword(tools, credentials, client.address)
   if (proof !== null) await spendProof(tools, proof)
   const now = tools.clock()
   const lifetime = tools.settings.lifetimes.session
@@ -128,9 +129,13 @@ function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Da
 
 /**
  * Whose credentials these are. Throws `invalid_credentials`, whatever is wrong, after the same work; where too many were
- * wrong, `sign_in_delayed` or `sign_in_locked` after none.
+ * wrong, `sign_in_delayed` or `sign_in_locked` after none, and `rate_limited` out of a range that tries those of many.
  */
-export async function checkPassword(tools: Tools, credentials: Credentials): Promise<accounts.AccountWithPassword> {
+export async function checkPassword(
+  tools: Tools,
+  credentials: Credentials,
+  address: string | null
+): Promise<accounts.AccountWithPassword> {
   const { username, email } = credentials
   if ((username === undefined) === (email === undefined)) {
     const detail = 'Send either "username" or "email".'
@@ -139,6 +144,8 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
   const signingIn = await findSigningIn(tools, name, credentials.device)
   const { account } = signingIn
+  const isKnownDevice = account !== undefined && signingIn.who !== account.id
+  admitSignIn(tools, address, isKnownDevice)
   const right = await guess(tools, signingIn, async () =>
     account?.passwordHash == null
       ? await tools.passwords.verifyNothing(credentials.password)
@@ -146,6 +153,7 @@ export async function checkPassword(tools: Tools, credentials: Credentials): Pro
   )
   const because =
     account === undefined ? 'unknown' : !right ? 'password' : account.disabledAt !== null ? 'disabled' : undefined
+  countSignIn(tools, address, account?.id ?? signingIn.who, because === undefined)
   if (account === undefined || because !== undefined) {
     note(tools, 'login.failed', { account: account?.id, because: because ?? 'unknown' })
     throw new Refusal('invalid_credentials', { because: because ?? 'unknown' })

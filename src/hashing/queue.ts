@@ -14,6 +14,7 @@ export type HashJob =
 interface Waiting {
   readonly job: HashJob
   readonly since: number
+  readonly onStart: ((waited: number) => void) | undefined
   resolve(value: unknown): void
   reject(error: Error): void
 }
@@ -44,14 +45,15 @@ export class HashQueue {
     return this.#waiting.length
   }
 
-  run(job: HashJob): Promise<unknown> {
+  /** Does a job, once it is its turn; `onStart` is told how many milliseconds that took. */
+  run(job: HashJob, onStart?: (waited: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new Refusal('service_unavailable', { because: 'closing', retryAfter: 1 }))
     // Full is judged before anything is spent on the request.
     if (this.#idle.length === 0 && this.#waiting.length >= this.#options.maxWaiting) {
       return Promise.reject(new Refusal('overloaded', { because: 'hash queue full', retryAfter: 1 }))
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ job, since: performance.now(), resolve, reject })
+      this.#waiting.push({ job, since: performance.now(), onStart, resolve, reject })
       this.#next()
     })
   }
@@ -101,6 +103,7 @@ export class HashQueue {
         waiting.reject(new Refusal('overloaded', { because: 'waited too long to be hashed', retryAfter: 1 }))
         continue
       }
+      waiting.onStart?.(performance.now() - waiting.since)
       const worker = this.#idle.pop()!
       this.#busy.set(worker, waiting)
       worker.ref()

@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import fp from 'fastify-plugin'
 import { normalizePassword } from '../domain/password-policy.js'
 import { getText } from './outgoing.js'
+import { traced } from './tracing.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -90,7 +91,8 @@ export const breachedPasswords = fp<BreachedPasswordsOptions>(
     app.decorate('isBreached', async (password) => {
       const digest = createHash('sha1').update(normalizePassword(password)).digest('hex').toUpperCase()
       try {
-        return await look(digest)
+        const draft = { name: 'look up leaked password', kind: 'client', attributes: {} } as const
+        return await traced(app.tracing, draft, () => look(digest))
       } catch (error) {
         app.log.warn({ error: (error as Error).message }, 'a new password could not be compared with those that leaked')
         return false
@@ -98,5 +100,5 @@ export const breachedPasswords = fp<BreachedPasswordsOptions>(
     })
     app.addHook('onClose', () => file?.close())
   },
-  { name: 'breached-passwords', fastify: '5.x' }
+  { name: 'breached-passwords', dependencies: ['tracing'], fastify: '5.x' }
 )

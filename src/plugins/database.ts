@@ -2,7 +2,9 @@ import fp from 'fastify-plugin'
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import { Refusal } from '../domain/refusal.js'
+import { kindOfStatement } from '../domain/statement.js'
 import type { Db, Tables } from '../storage/tables.js'
+import type { SpanDraft, Tracing } from './tracing.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -44,27 +46,52 @@ function nameOf(text: string): string | undefined {
   return name
 }
 
+const drafts = new Map<string, SpanDraft>()
+
+/** The span of a statement: its kind and its table, and no value. */
+function draftOf(text: string): SpanDraft {
+  const known = drafts.get(text)
+  if (known !== undefined) return known
+  const { operation, table } = kindOfStatement(text)
+  const name = table === undefined ? operation : `${operation} ${table}`
+  const draft: SpanDraft = {
+    name,
+    kind: 'client',
+    attributes: {
+      'db.system.name': 'postgresql',
+      'db.operation.name': operation,
+      ...(table === undefined ? {} : { 'db.collection.name': table })
+    }
+  }
+  if (drafts.size < 500) drafts.set(text, draft)
+  return draft
+}
+
 /** The driver's pool as Kysely wants it: statements by name, and a connection that failed is not used again. */
-function kyselyPool(pool: pg.Pool): PostgresPool {
+function kyselyPool(pool: pg.Pool, tracing: Tracing | null): PostgresPool {
   return {
     async connect() {
       const client = await pool.connect().catch((error) => {
         throw orUnavailable(error)
       })
       let failed = false
+      async function query(text: string, values?: readonly unknown[]) {
+        const name = nameOf(text)
+        try {
+          const query = { text, values: values as unknown[] }
+          return await client.query(name === undefined ? query : { ...query, name })
+        } catch (error) {
+          const judged = orUnavailable(error)
+          failed ||= judged instanceof Refusal
+          throw judged
+        }
+      }
       return {
         // Kysely calls this with text and values alone: cursors are not configured.
-        async query(text: string, values?: readonly unknown[]) {
-          const name = nameOf(text)
-          try {
-            const query = { text, values: values as unknown[] }
-            return await client.query(name === undefined ? query : { ...query, name })
-          } catch (error) {
-            const judged = orUnavailable(error)
-            failed ||= judged instanceof Refusal
-            throw judged
-          }
-        },
+        query:
+          tracing === null
+            ? query
+            : (text: string, values?: readonly unknown[]) => tracing.span(draftOf(text), () => query(text, values)),
         release: () => client.release(failed)
       }
     },
@@ -73,7 +100,11 @@ function kyselyPool(pool: pg.Pool): PostgresPool {
 }
 
 /** Opens a pool. Nothing connects before the first statement. */
-export function openDatabase(options: DatabaseOptions, onIdleError: (error: Error) => void): Db {
+export function openDatabase(
+  options: DatabaseOptions,
+  onIdleError: (error: Error) => void,
+  tracing: Tracing | null = null
+): Db {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize,
@@ -94,7 +125,7 @@ export function openDatabase(options: DatabaseOptions, onIdleError: (error: Erro
   pool.on('error', onIdleError)
   // A connection that dies while it is lent out tells its statement, and once more the void.
   pool.on('connect', (client) => client.on('error', () => {}))
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool) }) })
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: kyselyPool(pool, tracing) }) })
   pools.set(db, pool)
   return db
 }
@@ -168,9 +199,10 @@ export function listen(
 /** One pool for the process; closed with the app. */
 export const database = fp<DatabaseOptions>(
   async (app, options) => {
-    const db = openDatabase(options, (error) => app.log.warn({ error: error.message }, 'idle database connection lost'))
+    const onIdleError = (error: Error) => app.log.warn({ error: error.message }, 'idle database connection lost')
+    const db = openDatabase(options, onIdleError, app.tracing)
     app.decorate('db', db)
     app.addHook('onClose', () => db.destroy())
   },
-  { name: 'database', fastify: '5.x' }
+  { name: 'database', dependencies: ['tracing'], fastify: '5.x' }
 )

@@ -86,10 +86,10 @@ const basic = defineAuthenticator({
     if (credentials === undefined) throw unauthorized('Invalid username/password.')
     await request.server.rateLimits.signIn(request)
     try {
-      return await request.flows.authenticatePassword({
-        username: credentials.name,
-        password: credentials.password
-      })
+      return await request.flows.authenticatePassword(
+        { username: credentials.name, password: credentials.password },
+        request.ip
+      )
     } catch (error) {
       if (!(error instanceof Refusal) || catalogue[error.code].status !== 401) throw error
       throw unauthorized('Invalid username/password.')

@@ -13,6 +13,7 @@ import { isUuid } from '../domain/uuid.js'
 import * as outbox from '../storage/event-outbox.js'
 import * as receivers from '../storage/event-receivers.js'
 import { push } from './outgoing.js'
+import { traced } from './tracing.js'
 
 export interface EventDelivery {
   /** Delivers whatever is due to whoever can be reached; resolves once each receiver had its turn. */
@@ -54,7 +55,7 @@ export const eventDelivery = fp<EventDeliveryOptions>(
 
     function send(receiver: receivers.ReceiverWithSecret, set: string): Promise<PushOutcome> {
       const { id, url, sealedAuthorization } = receiver
-      return push({
+      const request = {
         url,
         contentType: `application/${eventType}`,
         authorization: sealedAuthorization === null ? undefined : app.vault.open(sealedAuthorization, id).toString(),
@@ -62,6 +63,13 @@ export const eventDelivery = fp<EventDeliveryOptions>(
         timeout,
         signal: closing.signal,
         now: clock()
+      }
+      // Not the address: a receiver may have its credential in it.
+      const attributes = { 'http.request.method': 'POST', 'keyturn.receiver': id }
+      return traced(app.tracing, { name: 'deliver event', kind: 'client', attributes }, async (tell) => {
+        const outcome = await push(request)
+        tell('failure' in outcome ? { 'error.type': 'no answer' } : { 'http.response.status_code': outcome.status })
+        return outcome
       })
     }
 
@@ -162,5 +170,5 @@ export const eventDelivery = fp<EventDeliveryOptions>(
       await Promise.all(turns.values())
     })
   },
-  { name: 'event-delivery', dependencies: ['database', 'vault', 'keys', 'revocations'], fastify: '5.x' }
+  { name: 'event-delivery', dependencies: ['tracing', 'database', 'vault', 'keys', 'revocations'], fastify: '5.x' }
 )

@@ -97,6 +97,7 @@ export const flows = fp<FlowsOptions>(
       rotate: makeRotator(app.db),
       passwords: app.passwords,
       isBreached: app.isBreached,
+      counts: app.rateLimits.counts,
       signAccessToken: app.accessTokens.sign,
       formatRefreshToken: (content) => formatRefreshToken(refreshKey!, content),
       readRefreshToken: (text) => readRefreshToken(vault.refreshKeys, text),
@@ -191,6 +192,7 @@ export const flows = fp<FlowsOptions>(
     dependencies: [
       'database',
       'vault',
+      'rate-limits',
       'sealed-values',
       'passwords',
       'breached-passwords',

@@ -5,7 +5,8 @@ import { normalizePassword } from '../domain/password-policy.js'
 import { applyPepper, type Pepper, pepperPrefix, readPeppered } from '../domain/pepper.js'
 import { Refusal } from '../domain/refusal.js'
 import type { PasswordHasher } from '../flows/flow.js'
-import { HashQueue, type HashQueueOptions } from '../hashing/queue.js'
+import { type HashJob, HashQueue, type HashQueueOptions } from '../hashing/queue.js'
+import { traced } from './tracing.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -42,13 +43,17 @@ export const passwords = fp<PasswordsOptions>(
       parallelism: 1
     }
     const { current: pepper, known } = options.peppers
+    const run = (on: HashQueue, job: HashJob) =>
+      traced(app.tracing, { name: `password ${job.kind}`, kind: 'internal', attributes: {} }, (tell) =>
+        on.run(job, (waited) => tell({ 'keyturn.password.waited_ms': Math.round(waited * 10) / 10 }))
+      )
     const prefix = pepper === null ? '' : pepperPrefix(pepper)
     const current = `${prefix}$argon2id$v=19$m=${options.memory},t=${options.iterations},p=1$`
     const seasoned = (password: string, by: Pepper | null) =>
       by === null ? normalizePassword(password) : applyPepper(by, normalizePassword(password))
 
     async function hash(password: string): Promise<string> {
-      const made = await queue.run({ kind: 'hash', password: seasoned(password, pepper), options: parameters })
+      const made = await run(queue, { kind: 'hash', password: seasoned(password, pepper), options: parameters })
       return `${prefix}${made}`
     }
     async function verifyOwn(stored: string, password: string): Promise<boolean> {
@@ -62,7 +67,7 @@ export const passwords = fp<PasswordsOptions>(
         throw new Refusal('service_unavailable', { because: `pepper ${peppered.id} is not here`, retryAfter: 60 })
       }
       const job = { kind: 'verify', password: seasoned(password, by ?? null), hash: peppered?.hash ?? stored } as const
-      return (await queue.run(job)) as boolean
+      return (await run(queue, job)) as boolean
     }
 
     // A queue of their own: sign-ins with hashes of other systems cannot starve the rest. Its threads start with the
@@ -76,7 +81,7 @@ export const passwords = fp<PasswordsOptions>(
       }
       legacyQueue ??= new HashQueue({ ...options, concurrency: options.legacyConcurrency })
       try {
-        return (await legacyQueue.run({ kind: 'verify-legacy', password, check })) as boolean
+        return (await run(legacyQueue, { kind: 'verify-legacy', password, check })) as boolean
       } catch (error) {
         if (error instanceof Refusal) throw error
         // A string that the library cannot read is a password that nobody has: an error would tell that there is one.
@@ -112,5 +117,5 @@ export const passwords = fp<PasswordsOptions>(
       await Promise.all([queue.close(), legacyQueue?.close()])
     })
   },
-  { name: 'passwords', fastify: '5.x' }
+  { name: 'passwords', dependencies: ['tracing'], fastify: '5.x' }
 )

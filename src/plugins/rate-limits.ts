@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Rate, rateLimitHeaders, type Standing } from '../domain/rate-limit.js'
 import { Refusal } from '../domain/refusal.js'
+import type { Counts } from '../flows/flow.js'
 import { addHits } from '../storage/rate-windows.js'
 import { redisWindows } from './redis-windows.js'
 import { SharedWindows } from './shared-windows.js'
@@ -21,6 +22,8 @@ export interface RateLimits {
   readonly clients: { readonly assert: Limit; readonly failed: Limit }
   /** Calls back with the limit's name whenever a request was one too many. */
   onExceeded(listener: (policy: string) => void): void
+  /** Counts by which others than the limits judge. */
+  readonly counts: Counts
   /** Tells the other replicas at once what was counted here. */
   share(): Promise<void>
 }
@@ -55,6 +58,8 @@ export const rateLimits = fp<RateLimitsOptions>(
     const redis = store instanceof URL ? await redisWindows(store, warn) : undefined
     const add = redis?.add ?? (store === 'postgres' ? addHits.bind(null, app.db) : undefined)
     const windows = new SharedWindows(add, clock, warn)
+    // Whom this replica has counted already: others need no row of it.
+    const firsts = new SharedWindows(undefined, clock, warn)
     const secret = app.vault.rateLimitSecret
 
     /** Whom a count is for, so that no table says who was here. */
@@ -125,6 +130,11 @@ export const rateLimits = fp<RateLimitsOptions>(
       logout,
       clients: { assert, failed },
       onExceeded: (listener) => void listeners.push(listener),
+      counts: {
+        hit: (policy, key, length) => windows.hit(digest(policy, key), length),
+        look: (policy, key) => windows.look(digest(policy, key)),
+        isFirst: (policy, key, length) => firsts.hit(digest(policy, key), length).hits === 1
+      },
       share
     } satisfies RateLimits)
 

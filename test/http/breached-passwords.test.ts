@@ -67,6 +67,10 @@ t.test('a new password is looked up when it is changed, and what is told is how 
     code: 'validation_failed',
     errors: [{ pointer: '/new_password', code: 'breached', detail: /Use another one/ }]
   })
+  const djoser = await w.post('/auth/users/', { username: 'bob', password: leaked })
+  t.same(djoser.json(), { password: ['This password is too common.'] })
+  const near = await w.post('/auth/users/', { username: 'countess', password: 'Countess-2026!!!' })
+  t.same(near.json(), { password: ['The password is too similar to the username.'] })
 })
 
 t.test(

@@ -41,6 +41,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     masterKey: Buffer.alloc(32, 'test master key'),
     previousMasterKeys: [],
     database: { url, poolSize: 10, timeout: 5_000 },
+    tracing: { endpoint: null, headers: {}, resource: {}, sampler: 'parentbased_always_on', ratio: 1, timeout: 2_000 },
     breachedPasswords: { source: null, timeout: 2_000 },
     passwords: {
       memory: 8,
@@ -55,8 +56,9 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
       lifetimes: { access: 10 * minute, refreshIdle: 14 * day, session: 30 * day },
       rotation: { replayWindow: 30_000, lostResponse: 'recover' },
       sessionsPerAccount: null,
-      passwordPolicy: { minLength: 15, blocklist },
+      passwordPolicy: { minLength: 15, blocklist, contextWords: [] },
       guessing: { free: 5, max: 100 },
+      stuffing: null,
       signUp: 'open',
       tokenOnRegister: false,
       clientId: 'web',
