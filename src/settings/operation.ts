@@ -1,5 +1,5 @@
 import { define, optional } from './setting.js'
-import { duration, flag, integer, onOrOff } from './values.js'
+import { duration, flag, integer } from './values.js'
 
 /** The database, and what those see who run the service. */
 export const operation = {
@@ -31,7 +31,7 @@ export const operation = {
   AUTH_AUDIT_CHAIN: define({
     help: 'Whether each audit event carries an HMAC of itself and of the one before, so that `keyturn audit verify` finds what was changed or removed in the database.',
     fallback: 'off',
-    parse: onOrOff
+    parse: flag
   }),
   AUTH_METRICS_PORT: optional({
     help: 'Port on which /metrics is served to Prometheus, on HOST. Without it there are none.',
