@@ -61,6 +61,98 @@ CREATE INDEX api_token_account_id_idx ON public.api_token USING btree (account_i
 CREATE UNIQUE INDEX api_token_authtoken_idx ON public.api_token USING btree (account_id, name) WHERE (kind = 'authtoken'::text);
 CREATE INDEX api_token_expires_at_idx ON public.api_token USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
+create table audit_chain (
+  one boolean default true not null,
+  first_position bigint not null,
+  first_link bytea not null,
+  last_position bigint not null,
+  last_link bytea not null,
+  mac bytea not null
+);
+alter table audit_chain add constraint audit_chain_pkey PRIMARY KEY (one);
+alter table audit_chain add constraint audit_chain_check CHECK ((last_position >= first_position));
+alter table audit_chain add constraint audit_chain_first_link_check CHECK ((length(first_link) = 32));
+alter table audit_chain add constraint audit_chain_last_link_check CHECK ((length(last_link) = 32));
+alter table audit_chain add constraint audit_chain_mac_check CHECK ((length(mac) = 32));
+alter table audit_chain add constraint audit_chain_one_check CHECK (one);
+
+create table audit_event (
+  id uuid not null,
+  event text not null,
+  outcome text not null,
+  happened_at timestamp with time zone not null,
+  account_id uuid,
+  actor_id uuid,
+  session_id uuid,
+  client_id text,
+  source text not null,
+  address inet,
+  user_agent text,
+  amr text[] default '{}'::text[] not null,
+  reason text,
+  details jsonb default '{}'::jsonb not null,
+  chained boolean default false not null,
+  "position" bigint,
+  link bytea
+);
+alter table audit_event add constraint audit_event_pkey PRIMARY KEY (id);
+alter table audit_event add constraint audit_event_check CHECK ((("position" IS NULL) = (link IS NULL)));
+alter table audit_event add constraint audit_event_check1 CHECK ((("position" IS NULL) OR chained));
+alter table audit_event add constraint audit_event_client_id_check CHECK ((length(client_id) <= 128));
+alter table audit_event add constraint audit_event_details_check CHECK ((jsonb_typeof(details) = 'object'::text));
+alter table audit_event add constraint audit_event_event_check CHECK (((length(event) >= 1) AND (length(event) <= 64)));
+alter table audit_event add constraint audit_event_link_check CHECK ((length(link) = 32));
+alter table audit_event add constraint audit_event_outcome_check CHECK ((outcome = ANY (ARRAY['success'::text, 'failure'::text])));
+alter table audit_event add constraint audit_event_reason_check CHECK ((length(reason) <= 200));
+alter table audit_event add constraint audit_event_source_check CHECK ((source = ANY (ARRAY['request'::text, 'command'::text, 'service'::text])));
+alter table audit_event add constraint audit_event_user_agent_check CHECK ((length(user_agent) <= 256));
+CREATE INDEX audit_event_account_id_idx ON public.audit_event USING btree (account_id, id) WHERE (account_id IS NOT NULL);
+CREATE INDEX audit_event_event_idx ON public.audit_event USING btree (event, id);
+CREATE UNIQUE INDEX audit_event_position_idx ON public.audit_event USING btree ("position") WHERE ("position" IS NOT NULL);
+CREATE INDEX audit_event_unlinked_idx ON public.audit_event USING btree (id) WHERE (chained AND ("position" IS NULL));
+CREATE OR REPLACE FUNCTION public.audit_event_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'UPDATE' then
+    if old.chained and old.position is null and new.position is not null
+      and to_jsonb(new) - 'position' - 'link' = to_jsonb(old) - 'position' - 'link' then
+      return new;
+    end if;
+  elsif tg_op = 'DELETE' then
+    if old.happened_at < nullif(current_setting('keyturn.audit_removes_before', true), '')::timestamptz then
+      return old;
+    end if;
+  end if;
+  raise exception 'audit_event is append-only: % refused', lower(tg_op) using
+    errcode = 'restrict_violation',
+    hint = 'AUTH_AUDIT_RETENTION says for how long its rows are kept.';
+end $function$
+;
+CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON public.audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_event_append_only();
+CREATE OR REPLACE FUNCTION public.audit_event_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'UPDATE' then
+    if old.chained and old.position is null and new.position is not null
+      and to_jsonb(new) - 'position' - 'link' = to_jsonb(old) - 'position' - 'link' then
+      return new;
+    end if;
+  elsif tg_op = 'DELETE' then
+    if old.happened_at < nullif(current_setting('keyturn.audit_removes_before', true), '')::timestamptz then
+      return old;
+    end if;
+  end if;
+  raise exception 'audit_event is append-only: % refused', lower(tg_op) using
+    errcode = 'restrict_violation',
+    hint = 'AUTH_AUDIT_RETENTION says for how long its rows are kept.';
+end $function$
+;
+CREATE TRIGGER audit_event_append_only BEFORE DELETE OR UPDATE ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_append_only();
+
 create table client (
   id text not null,
   account_id uuid not null,

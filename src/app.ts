@@ -9,9 +9,11 @@ import Fastify, {
 import { type SigningAlgorithm, verifierCache } from './domain/key-ring.js'
 import { allow } from './domain/requirement.js'
 import { accessTokens } from './plugins/access-tokens.js'
+import { type AuditOptions, audit } from './plugins/audit.js'
 import { type Authenticator, authenticators, principalMaxAge } from './plugins/authenticators.js'
 import { type BreachedPasswordsOptions, breachedPasswords } from './plugins/breached-passwords.js'
 import { type BroomOptions, broom } from './plugins/broom.js'
+import { callers } from './plugins/callers.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
 import { type ConnectionsOptions, connections, serverOptions } from './plugins/connections.js'
@@ -46,6 +48,7 @@ import { statusLists } from './plugins/status-lists.js'
 import { type TracingOptions, tracing } from './plugins/tracing.js'
 import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
+import { auditRoutes } from './routes/audit.js'
 import { clientRoutes } from './routes/clients.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
@@ -97,6 +100,7 @@ export interface AppOptions {
   readonly revocations: Omit<RevocationsOptions, 'clock'>
   readonly metrics: MetricsOptions
   readonly broom: BroomOptions
+  readonly audit: Omit<AuditOptions, 'clock'>
   readonly revocationFeed: Omit<RevocationFeedOptions, 'issuer' | 'clock'> & RevocationRoutesOptions
   /** Milliseconds between two looks at the database for status lists. */
   readonly statusListInterval: number
@@ -185,6 +189,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(revocations, { ...options.revocations, clock })
   await app.register(forwarded, { trustedProxies: options.trustedProxies })
   await app.register(vault, { masterKey: options.masterKey, previousMasterKeys: options.previousMasterKeys })
+  await app.register(audit, { ...options.audit, clock })
   await app.register(rateLimits, { ...options.rateLimits, clock })
   await app.register(sealedValuesPlugin)
   await app.register(dpop, { ...options.dpop, issuer: options.issuer, clock })
@@ -218,6 +223,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     leeway: options.leeway,
     clock
   })
+  await app.register(callers)
   await app.register(flows, {
     ...options.flows,
     revocationLifetime,
@@ -264,6 +270,7 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
       await scope.register(userRoutes)
       await scope.register(roleRoutes)
       await scope.register(clientRoutes)
+      await scope.register(auditRoutes)
     },
     { prefix: '/v1/admin' }
   )

@@ -261,6 +261,12 @@ export function readConfig(environment: Environment, version: string): Config {
         maxStaleness: settings.AUTH_REVOCATION_MAX_STALENESS,
         whenStale: settings.AUTH_REVOCATION_STALE
       },
+      audit: {
+        retention: settings.AUTH_AUDIT_RETENTION,
+        chain: settings.AUTH_AUDIT_CHAIN,
+        within: 'service',
+        linkInterval: 1_000
+      },
       broom: { interval: settings.AUTH_BROOM_INTERVAL, batch: 5_000, kept: 86_400_000 },
       metrics: { host: settings.HOST, port: settings.AUTH_METRICS_PORT ?? null },
       revocationFeed: {

@@ -53,7 +53,11 @@ export async function prepareSchema(config: Config, url: string): Promise<void> 
 export async function buildConfiguredApp(
   config: Config,
   url: string,
-  { logger = true, authenticators = [] }: { logger?: boolean; authenticators?: readonly Authenticator[] } = {}
+  {
+    logger = true,
+    authenticators = [],
+    within = 'service'
+  }: { logger?: boolean; authenticators?: readonly Authenticator[]; within?: 'service' | 'command' } = {}
 ): Promise<FastifyInstance> {
   const latestMigration = (await migrationNames()).at(-1)!
   const options = config.app(url)
@@ -62,6 +66,7 @@ export async function buildConfiguredApp(
     ...options,
     authenticators: { ...options.authenticators, custom: [...extensions.authenticators, ...authenticators] },
     signing: { ...options.signing, providers: extensions.keyProviders },
+    audit: { ...options.audit, within },
     latestMigration,
     ...(logger ? {} : { logger: false })
   })

@@ -110,6 +110,13 @@ t.test('routes take only types from flows and storage', async (t) => {
   }
 })
 
+t.test('routes reach the flows by their request, so that what these tell of names its sender', async (t) => {
+  for (const [file, text] of texts) {
+    if (!file.startsWith('routes/')) continue
+    t.notMatch(text, /app\.flows\.(?!drfId\b)|\bflows\b[^\n]* = app\b/, file)
+  }
+})
+
 t.test('one file per wrapped dependency', async (t) => {
   for (const [file, text] of texts) {
     for (const { target } of imports(text)) {

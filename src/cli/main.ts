@@ -8,6 +8,7 @@ import { catalogue } from '../schemas/problems.js'
 import { buildConfiguredApp, openConfiguredDatabase, prepareSchema, serve } from '../server.js'
 import { version } from '../version.js'
 import { apiTokenCommands } from './api-tokens.js'
+import { auditCommands } from './audit.js'
 import { clientCommands } from './clients.js'
 import { type Answer, type Call, type Command, type Io, UsageError } from './command.js'
 import { databaseCommands } from './database.js'
@@ -37,6 +38,7 @@ const commands: Record<string, Command> = {
   ...tokenCommands,
   ...receiverCommands,
   ...keyCommands,
+  ...auditCommands,
   ...operationCommands
 }
 
@@ -142,7 +144,7 @@ async function run(words: string[]): Promise<number> {
     withApp: (work) =>
       withDatabase(async (url) => {
         await prepareSchema(config(), url)
-        const app = await buildConfiguredApp(config(), url, { logger: false })
+        const app = await buildConfiguredApp(config(), url, { logger: false, within: 'command' })
         try {
           await app.ready()
           return await work(app)

@@ -14,6 +14,7 @@ import { isUuid, uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import type { Db } from '../storage/tables.js'
+import { noteIn } from './audit.js'
 import type { Tools } from './flow.js'
 
 /** Long-lived keys, for scripts and services. */
@@ -64,10 +65,10 @@ export async function createApiToken(
     if (!(await accounts.lock(trx, accountId))) return 'not_found' as const
     if ((await apiTokens.count(trx, accountId, kind, now)) >= (input.limit ?? maxAlive)) return 'limit_reached' as const
     await apiTokens.insert(trx, { ...token, digest })
+    await noteIn(tools, trx, 'api_token.created', { account: accountId, token: token.id, kind })
     return null
   })
   if (refused !== null) throw new Refusal(refused, { because: `${kind} tokens` })
-  tools.log('api_token.created', { account: accountId, token: token.id, kind })
   return { token: { ...token, lastUsedAt: null }, key }
 }
 
@@ -121,9 +122,13 @@ async function remove(
   which: { readonly accountId: string; readonly id?: string; readonly kind?: ApiTokenKind }
 ): Promise<string[]> {
   const now = tools.clock()
-  const removed = await apiTokens.remove(tools.db, which, now, later(now, tools.settings.revocationLifetime))
-  if (removed.length > 0) tools.log('api_token.removed', { account: which.accountId, tokens: removed })
-  return removed
+  return await tools.db.transaction().execute(async (trx) => {
+    const removed = await apiTokens.remove(trx, which, now, later(now, tools.settings.revocationLifetime))
+    if (removed.length > 0) {
+      await noteIn(tools, trx, 'api_token.removed', { account: which.accountId, tokens: removed })
+    }
+    return removed
+  })
 }
 
 /** Who a key speaks for: one indexed read, and none where the text cannot be a key. */

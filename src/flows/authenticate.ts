@@ -10,6 +10,7 @@ import * as clients from '../storage/clients.js'
 import { findGrants } from '../storage/grants.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
+import { note } from './audit.js'
 import type { Tools } from './flow.js'
 import { type Credentials, checkPassword } from './login.js'
 import { overRefusals } from './refresh.js'
@@ -65,6 +66,7 @@ export async function authenticatePassword(
   address: string | null
 ): Promise<Principal> {
   const account = await checkPassword(tools, credentials, address)
+  note(tools, 'password.accepted', { account: account.id, amr: ['pwd'] })
   return await principalOfAccount(tools, account, 'basic', ['pwd'])
 }
 

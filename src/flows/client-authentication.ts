@@ -6,6 +6,7 @@ import { type Principal, principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
 import * as clients from '../storage/clients.js'
 import * as usedIdentifiers from '../storage/used-identifiers.js'
+import { note } from './audit.js'
 import type { Tools } from './flow.js'
 
 /** A client that proved who it is, or the public one, which cannot. */
@@ -78,7 +79,7 @@ function aliveOrWrong(tools: Tools, method: string, found: clients.LiveClient): 
 }
 
 function wrong(tools: Tools, method: string, because: string, found?: clients.LiveClient): Refusal {
-  tools.log('client.refused', { client: found?.client.id, method, because })
+  note(tools, 'client.refused', { client: found?.client.id, account: found?.account.id, method, because })
   return new Refusal('invalid_client', { because: `${method}: ${because}` })
 }
 

@@ -17,6 +17,7 @@ import * as accounts from '../storage/accounts.js'
 import * as clients from '../storage/clients.js'
 import * as sessions from '../storage/sessions.js'
 import type { Trx } from '../storage/tables.js'
+import { noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
 import { orRefuseName } from './register.js'
 import { refuseUnknownRoles, revokeIssued } from './roles.js'
@@ -79,8 +80,8 @@ export async function createClient(
       audience: unique(audience),
       createdAt: now
     })
+    await noteIn(tools, trx, 'client.created', { client: id, account: accountId })
   })
-  tools.log('client.created', { client: id, account: accountId })
   return { client: await readClient(tools, id), secret }
 }
 
@@ -125,7 +126,8 @@ export async function updateClient(
       await clients.setDisabled(trx, id, at)
       await accounts.setDisabled(trx, account.id, at)
     }
-    tools.log('client.changed', { client: id, changed: Object.keys(input) })
+    const changed = Object.keys(input)
+    await noteIn(tools, trx, 'client.changed', { client: id, account: account.id, changed })
     if (disabled === true) await sessions.endAll(trx, account.id, ending(tools, 'account_disabled', tools.clock()))
     else if (scopes !== undefined || audience !== undefined || input.jwks !== undefined) {
       await revokeIssued(tools, trx, 'account', account.id, 'client_changed')
@@ -143,8 +145,8 @@ export async function rotateClientSecret(tools: Tools, id: string): Promise<Made
   const client = await change(tools, id, async (trx, found) => {
     if (found.client.jwks !== null) return 'client_has_keys'
     await clients.change(trx, id, { secretDigest: clientSecretDigest(secret) })
+    await noteIn(tools, trx, 'client.secret_rotated', { client: id, account: found.account.id })
     await revokeIssued(tools, trx, 'account', found.account.id, 'client_secret_rotated')
-    tools.log('client.secret_rotated', { client: id })
     return null
   })
   return { client, secret }
@@ -155,8 +157,8 @@ export async function deleteClient(tools: Tools, id: string): Promise<void> {
   const outcome = await changed(tools, id, async (trx, { account }) => {
     if (!(await guardLastAdministrator(trx, account.id))) return 'last_administrator'
     await accounts.remove(trx, account.id)
+    await noteIn(tools, trx, 'client.removed', { client: id, account: account.id })
     await revokeIssued(tools, trx, 'account', account.id, 'account_deleted')
-    tools.log('client.removed', { client: id, account: account.id })
     return null
   })
   if (outcome !== null) throw new Refusal(outcome)

@@ -6,8 +6,11 @@ import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
+import { obtainAuthtoken } from './api-tokens.js'
+import { note } from './audit.js'
 import { isFresh } from './authenticate.js'
 import { ending, inPerson, type Tools } from './flow.js'
+import { type Credentials, checkPassword } from './login.js'
 import { assertKey, judgePresented, overRefusals } from './refresh.js'
 import { djangoId, type IssuedTokens, issueTokens } from './tokens.js'
 
@@ -36,11 +39,23 @@ export async function renew(tools: Tools, text: string, requester = inPerson): P
   }
   if (verdict.kind === 'revoke') {
     await sessions.end(db, found.session, ending(tools, verdict.because, now))
-    tools.log('refresh.reuse_detected', { account: found.account.id, session: found.session.id })
+    note(tools, 'refresh.reuse_detected', { account: found.account.id, session: found.session.id })
     throw new Refusal('refresh_reused')
   }
   await sessions.extendIdle(db, found.session.id, later(now, settings.lifetimes.refreshIdle))
   return await issueTokens(tools, found, now)
+}
+
+/** The key of an account's authtoken for its name and password, made where there is none (`obtain_auth_token`). */
+export async function signInForAuthtoken(
+  tools: Tools,
+  credentials: Credentials,
+  address: string | null
+): Promise<string> {
+  const account = await checkPassword(tools, credentials, address)
+  const { key } = await obtainAuthtoken(tools, account.id)
+  note(tools, 'password.accepted', { account: account.id, amr: ['pwd'] })
+  return key
 }
 
 export type RefreshState = 'alive' | 'unreadable' | 'unknown' | 'ended' | 'disabled' | 'expired' | 'rotated'

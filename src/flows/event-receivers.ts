@@ -2,6 +2,7 @@ import { Refusal } from '../domain/refusal.js'
 import { refusalOfReceiverUrl } from '../domain/security-event.js'
 import { isUuid, uuidFromBytes } from '../domain/uuid.js'
 import * as receivers from '../storage/event-receivers.js'
+import { noteIn } from './audit.js'
 import type { Tools } from './flow.js'
 
 export interface NewReceiver {
@@ -27,8 +28,10 @@ export async function addReceiver(tools: Tools, receiver: NewReceiver): Promise<
   const id = uuidFromBytes(tools.entropy(16))
   const sealedAuthorization = authorization === undefined ? null : tools.seal(Buffer.from(authorization), id)
   const added = { id, url, audience, note, sealedAuthorization, createdAt: tools.clock() }
-  if (!(await receivers.insert(tools.db, added))) throw wrong('/url', 'Another receiver has this address.')
-  tools.log('receiver.added', { receiver: id })
+  await tools.db.transaction().execute(async (trx) => {
+    if (!(await receivers.insert(trx, added))) throw wrong('/url', 'Another receiver has this address.')
+    await noteIn(tools, trx, 'receiver.added', { receiver: id })
+  })
   return { id }
 }
 
@@ -38,13 +41,17 @@ export function listReceivers(tools: Tools): Promise<receivers.ReceiverState[]> 
 
 /** With all that it was yet to be told. */
 export async function removeReceiver(tools: Tools, id: string): Promise<void> {
-  if (!isUuid(id) || !(await receivers.remove(tools.db, id))) throw new Refusal('not_found')
-  tools.log('receiver.removed', { receiver: id })
+  await tools.db.transaction().execute(async (trx) => {
+    if (!isUuid(id) || !(await receivers.remove(trx, id))) throw new Refusal('not_found')
+    await noteIn(tools, trx, 'receiver.removed', { receiver: id })
+  })
 }
 
 /** Lets a receiver rest, or go on. Of what ends meanwhile it is never told. */
 export async function setReceiverEnabled(tools: Tools, id: string, enabled: boolean): Promise<void> {
   const at = enabled ? null : tools.clock()
-  if (!isUuid(id) || !(await receivers.setDisabled(tools.db, id, at))) throw new Refusal('not_found')
-  tools.log(enabled ? 'receiver.enabled' : 'receiver.disabled', { receiver: id })
+  await tools.db.transaction().execute(async (trx) => {
+    if (!isUuid(id) || !(await receivers.setDisabled(trx, id, at))) throw new Refusal('not_found')
+    await noteIn(tools, trx, enabled ? 'receiver.enabled' : 'receiver.disabled', { receiver: id })
+  })
 }

@@ -1,4 +1,5 @@
 import type { AccessTokenClaims, AccessTokenSubject } from '../domain/access-token.js'
+import type { Caller, EventFacts, EventName } from '../domain/audit-event.js'
 import type { ClientKey } from '../domain/client.js'
 import type { Device } from '../domain/device-cookie.js'
 import type { GuessRules } from '../domain/guessing.js'
@@ -10,6 +11,7 @@ import { type Lifetimes, later } from '../domain/session.js'
 import type { Rotation } from '../storage/rotations.js'
 import type { EndedBecause, Ending, LiveSession } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
+import { type AuditTrail, auditRow } from './audit.js'
 
 /** Passwords are hashed elsewhere, a few at a time; `overloaded` and its Refusal where too many wait. */
 export interface PasswordHasher {
@@ -68,7 +70,11 @@ export interface Tools {
   readonly authtokenKey: (tokenId: string) => string
   /** Sealed under the master key; `context` must be the same to open it again. */
   readonly seal: (plain: Buffer, context: string) => Buffer
-  readonly log: (event: string, fields: Record<string, unknown>) => void
+  /** Who asks, and from where. */
+  readonly caller: Caller
+  readonly audit: AuditTrail
+  /** Tells the log and the metrics; `note` and `noteIn` tell the audit as well. */
+  readonly log: (event: EventName, fields: EventFacts) => void
   readonly settings: FlowSettings
 }
 
@@ -118,5 +124,11 @@ export const inPerson: Requester = { receivedAt: null, hasLeft: () => false }
 
 /** How the end of something at this moment is told to everybody. */
 export function ending(tools: Tools, because: EndedBecause, at: Date): Ending {
-  return { because, at, rememberedUntil: later(at, tools.settings.revocationLifetime) }
+  return {
+    because,
+    at,
+    rememberedUntil: later(at, tools.settings.revocationLifetime),
+    // Whose session it is, and which event, is said where it ends.
+    audit: auditRow(tools, 'session.ended', { because })
+  }
 }

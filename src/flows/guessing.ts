@@ -3,6 +3,7 @@ import { Refusal } from '../domain/refusal.js'
 import { isUuid, uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as guesses from '../storage/guesses.js'
+import { note, noteIn } from './audit.js'
 import type { Tools } from './flow.js'
 
 /** The value of the cookie of a browser in which somebody has signed in: the one it had, where it was theirs already. */
@@ -10,6 +11,11 @@ export function deviceCookie(tools: Tools, accountId: string, had: string | unde
   const device = had === undefined ? null : tools.readDeviceCookie(had)
   if (device?.accountId === accountId) return had!
   return tools.formatDeviceCookie({ accountId, deviceId: uuidFromBytes(tools.entropy(16)) })
+}
+
+/** Whether a device cookie is one that somebody got who signed in to this account. */
+export function isKnownDevice(tools: Tools, accountId: string, cookie: string | undefined): boolean {
+  return cookie !== undefined && tools.readDeviceCookie(cookie)?.accountId === accountId
 }
 
 /** Who signs in, by a name and the cookie of a device, with what was guessed for them. */
@@ -48,6 +54,10 @@ export async function guess(
 ): Promise<boolean> {
   const { db, settings } = tools
   const verdict = judgeGuess(held, settings.guessing, tools.clock())
+  const [account] = who.startsWith('name:') ? [undefined] : who.split('/')
+  if (verdict.kind !== 'try') {
+    note(tools, 'login.refused', { account, because: verdict.kind === 'locked' ? 'locked' : 'delayed' })
+  }
   if (verdict.kind === 'locked') throw new Refusal('sign_in_locked', { because: `${settings.guessing.max} failures` })
   if (verdict.kind === 'wait') {
     throw new Refusal('sign_in_delayed', { because: 'failures', retryAfter: Math.ceil(verdict.left / 1000) })
@@ -55,8 +65,8 @@ export async function guess(
   if (await verify()) return await guesses.clear(db, who, tools.clock())
   const counted = await guesses.record(db, who, settings.guessing, tools.clock())
   if (counted !== undefined && waitAfter(counted.failures, settings.guessing) > 0) {
-    const [account] = who.startsWith('name:') ? [undefined] : who.split('/')
-    tools.log('login.delayed', { account, failures: counted.failures })
+    const isLast = counted.failures >= settings.guessing.max
+    note(tools, isLast ? 'login.locked' : 'login.delayed', { account, failures: counted.failures })
   }
   return false
 }
@@ -65,7 +75,9 @@ export async function guess(
 export async function unlockUser(tools: Tools, id: string): Promise<accounts.Account> {
   const account = isUuid(id) ? await accounts.find(tools.db, id) : undefined
   if (account === undefined) throw new Refusal('not_found')
-  await guesses.forget(tools.db, id)
-  tools.log('user.unlocked', { account: id })
+  await tools.db.transaction().execute(async (trx) => {
+    await guesses.forget(trx, id)
+    await noteIn(tools, trx, 'user.unlocked', { account: id })
+  })
   return account
 }

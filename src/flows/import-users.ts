@@ -3,6 +3,7 @@ import { type ImportedAccount, type ImportSource, judgeImportedPassword, toAccou
 import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as imports from '../storage/imports.js'
+import { note } from './audit.js'
 import type { Tools } from './flow.js'
 import { ImportReport } from './import-report.js'
 
@@ -64,7 +65,7 @@ export async function importUsers(tools: Tools, source: ImportSource, options: I
   await flush()
   report.problems.sort((a, b) => a.at! - b.at!)
   const { created, alreadyThere, refused, isDryRun } = report
-  tools.log('users.imported', { created, alreadyThere, refused, isDryRun })
+  note(tools, 'users.imported', { created, alreadyThere, refused, isDryRun })
   return report
 }
 

@@ -6,8 +6,9 @@ import { earlier, later, type RefreshTransport } from '../domain/session.js'
 import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as sessions from '../storage/sessions.js'
+import { note } from './audit.js'
 import { type Client, ending, type Tools } from './flow.js'
-import { findSigningIn, guess } from './guessing.js'
+import { findSigningIn, guess, isKnownDevice } from './guessing.js'
 import { spendProof } from './proof.js'
 import { admitSignIn, countSignIn } from './stuffing.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
@@ -37,11 +38,26 @@ export async function login(
   if (proof !== null) await spendProof(tools, proof)
   const now = tools.clock()
   const lifetime = tools.settings.lifetimes.session
-  const sitting = { transport, amr: ['pwd'], acr: 'aal1', jkt: proof?.jkt ?? null, lifetime, ...client }
+  const sitting = {
+    transport,
+    amr: ['pwd'],
+    acr: 'aal1',
+    jkt: proof?.jkt ?? null,
+    lifetime,
+    userAgent: client.userAgent,
+    address: client.address
+  }
   const draft = draftSession(tools, account.id, sitting, now)
   const begun = await beginWithinLimit(tools, draft, account.passwordHash)
   if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
-  tools.log('login.succeeded', { account: account.id, session: begun.session.id })
+  const isNew = !begun.isFamiliar && !isKnownDevice(tools, account.id, credentials.device)
+  note(tools, 'login.succeeded', {
+    account: account.id,
+    session: begun.session.id,
+    client: begun.session.clientId,
+    amr: begun.session.amr,
+    new_device: isNew
+  })
   return await issueTokens(tools, begun, now)
 }
 
@@ -50,7 +66,7 @@ async function beginWithinLimit(
   tools: Tools,
   draft: sessions.NewSession,
   passwordHash: string | null
-): Promise<sessions.LiveSession | undefined> {
+): Promise<sessions.BegunSession | undefined> {
   const { sessionsPerAccount: limit } = tools.settings
   if (limit === null) return await sessions.begin(tools.db, draft, passwordHash)
   const { begun, ended } = await tools.db.transaction().execute(async (trx) => {
@@ -82,6 +98,7 @@ export async function mintToken(tools: Tools, accountId: string, lifetime: numbe
   const draft = draftSession(tools, accountId, sitting, now)
   const begun = account && (await sessions.begin(tools.db, draft, account.passwordHash))
   if (begun === undefined) throw new Refusal('account_disabled')
+  note(tools, 'token.minted', { account: accountId, session: begun.session.id })
   return await issueTokens(tools, begun, now)
 }
 
@@ -148,7 +165,7 @@ async function checkPasswordOf(
     account === undefined ? 'unknown' : !right ? 'password' : account.disabledAt !== null ? 'disabled' : undefined
   countSignIn(tools, address, account?.id ?? signingIn.who, because === undefined)
   if (account === undefined || because !== undefined) {
-    tools.log('login.failed', { account: account?.id, because })
+    note(tools, 'login.failed', { account: account?.id, because: because ?? 'unknown' })
     throw new Refusal('invalid_credentials', { because: because ?? 'unknown' })
   }
   return await upgrade(tools, account, credentials.password)
@@ -174,7 +191,7 @@ async function upgrade(
     return account
   }
   if (await accounts.changePasswordHash(tools.db, account.id, { from, to })) {
-    tools.log('password.upgraded', { account: account.id, scheme })
+    note(tools, 'password.upgraded', { account: account.id, scheme })
     return { ...account, passwordHash: to }
   }
   // Another sign-in of the account may have been first with the same password; a new password is another matter.

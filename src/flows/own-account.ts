@@ -5,6 +5,7 @@ import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
+import { note, noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
 import { guess, guessesInSession } from './guessing.js'
 import { judgeNewPassword, orRefuseName } from './register.js'
@@ -34,18 +35,22 @@ export async function changeProfile(
   if (errors.length > 0) throw new Refusal('validation_failed', { errors })
   if (changes.email !== undefined) await confirmPassword(tools, accountId, changes.currentPassword)
   if (!isUuid(accountId)) throw new Refusal('not_found')
-  const changed = orRefuseName(
-    await accounts.changeNames(tools.db, accountId, {
-      ...(changes.username === undefined
-        ? {}
-        : { username: normalizeUsername(changes.username), usernameKey: usernameKey(changes.username) }),
-      ...(changes.email === undefined
-        ? {}
-        : changes.email === null
-          ? { email: null, emailKey: null }
-          : { email: changes.email, emailKey: emailKey(changes.email) })
-    })
-  )
+  const names = {
+    ...(changes.username === undefined
+      ? {}
+      : { username: normalizeUsername(changes.username), usernameKey: usernameKey(changes.username) }),
+    ...(changes.email === undefined
+      ? {}
+      : changes.email === null
+        ? { email: null, emailKey: null }
+        : { email: changes.email, emailKey: emailKey(changes.email) })
+  }
+  const named = (['username', 'email'] as const).filter((name) => changes[name] !== undefined)
+  const changed = await tools.db.transaction().execute(async (trx) => {
+    const account = orRefuseName(await accounts.changeNames(trx, accountId, names))
+    if (account !== undefined) await noteIn(tools, trx, 'account.changed', { account: accountId, changed: named })
+    return account
+  })
   if (changed === undefined) throw new Refusal('not_found')
   return changed
 }
@@ -77,13 +82,13 @@ async function replacePassword(
   const changed = await tools.db.transaction().execute(async (trx) => {
     const won = await accounts.changePasswordHash(trx, account.id, { from: account.passwordHash, to, changedAt: now })
     if (won) {
+      await noteIn(tools, trx, 'password.changed', { account: account.id })
       const kept = { sessionId: who.sessionId, tokenId: who.tokenId ?? null }
       await sessions.endForNewPassword(trx, account.id, kept, ending(tools, 'password_changed', now))
     }
     return won
   })
   if (!changed) throw new Refusal('password_incorrect', { because: 'changed meanwhile' })
-  tools.log('password.changed', { account: account.id })
 }
 
 /** Deletes the account, with all that hangs on it. */
@@ -93,6 +98,7 @@ export async function deleteAccount(tools: Tools, accountId: string, currentPass
   const outcome = await tools.db.transaction().execute(async (trx) => {
     if (!(await guardLastAdministrator(trx, accountId))) return 'last_administrator' as const
     await accounts.remove(trx, accountId)
+    await noteIn(tools, trx, 'account.deleted', { account: accountId })
     await revocations.insert(trx, {
       kind: 'account',
       subject: accountId,
@@ -103,7 +109,6 @@ export async function deleteAccount(tools: Tools, accountId: string, currentPass
     return null
   })
   if (outcome !== null) throw new Refusal(outcome)
-  tools.log('account.deleted', { account: accountId })
 }
 
 /** Throws `password_incorrect` where the password is not the account's own. */
@@ -130,6 +135,9 @@ async function comparePassword(
     (await guess(tools, await guessesInSession(tools, account.id), () =>
       tools.passwords.verify(passwordHash, password)
     ))
-  if (!right) throw new Refusal('password_incorrect')
+  if (!right) {
+    note(tools, 'password.refused', { account: account.id })
+    throw new Refusal('password_incorrect')
+  }
   return account
 }

@@ -5,6 +5,7 @@ import { narrow, scopesOf } from '../domain/scope.js'
 import { later, type RefreshTransport } from '../domain/session.js'
 import type { LiveSession } from '../storage/sessions.js'
 import * as sessions from '../storage/sessions.js'
+import { note } from './audit.js'
 import { ending, inPerson, type Requester, type Tools } from './flow.js'
 import { spendProof } from './proof.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
@@ -88,7 +89,7 @@ export async function refresh(
   switch (verdict.kind) {
     case 'replay': {
       const limit = narrowed(found, scope)
-      tools.log('refresh.replayed', { ...who, late: verdict.late })
+      noteReplay(tools, who, verdict.late)
       return await issueTokens(tools, found, now, limit)
     }
     case 'refuse':
@@ -96,7 +97,7 @@ export async function refresh(
     case 'revoke':
       // A statement of its own, committed before the refusal is thrown: the thief's token dies with the victim's.
       await sessions.end(db, found.session, ending(tools, verdict.because, now))
-      tools.log('refresh.reuse_detected', who)
+      note(tools, 'refresh.reuse_detected', who)
       throw new Refusal('refresh_reused')
     case 'retry':
       throw new Refusal('service_unavailable', { because: 'overtaken by a rotation', retryAfter: 1 })
@@ -106,6 +107,12 @@ export async function refresh(
       // The clock or the row moved between the two statements. Asking again is safe; a loop here would not be.
       throw new Refusal('service_unavailable', { because: 'state changed between two statements', retryAfter: 1 })
   }
+}
+
+/** One within the replay window is a tab or a train's tunnel; one that comes later is told to the audit as well. */
+function noteReplay(tools: Tools, who: { readonly account: string; readonly session: string }, late: boolean): void {
+  if (late) note(tools, 'refresh.replayed', { ...who, late })
+  else tools.log('refresh.replayed', { ...who, late })
 }
 
 /** The scopes of the answer's access token; throws where a request would widen what was granted. */

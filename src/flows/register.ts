@@ -6,8 +6,9 @@ import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
 import * as roles from '../storage/roles.js'
-import type { Db } from '../storage/tables.js'
+import type { Trx } from '../storage/tables.js'
 import { insertAuthtoken } from './api-tokens.js'
+import { noteIn } from './audit.js'
 import type { Tools } from './flow.js'
 import { refuseUnknownRoles } from './roles.js'
 
@@ -36,7 +37,7 @@ export async function register(tools: Tools, registration: Registration): Promis
     if (tools.settings.signUp !== 'open') throw new Refusal('sign_up_closed', { because: tools.settings.signUp })
     return await tools.passwords.admit(async () => {
       const draft = await draftAccount(tools, registration, [])
-      return await insertAccount(tools, draft)
+      return await tools.db.transaction().execute((trx) => insertAccountIn(tools, trx, draft))
     })
   }
   return await tools.passwords.admit(() => redeem(tools, registration, invitation))
@@ -58,7 +59,7 @@ async function redeem(tools: Tools, registration: Registration, invitation: stri
     const missing = await roles.missing(trx, redeemed.roles)
     const given = redeemed.roles.filter((name) => !missing.includes(name))
     // Thrown inside the transaction on purpose: who took a name that was gone may use the invitation again.
-    const registered = await insertAccountIn(tools, trx, { ...draft, roles: given })
+    const registered = await insertAccountIn(tools, trx, { ...draft, roles: given }, true)
     await invitations.setUsedBy(trx, digest, registered.account.id)
     return registered
   })
@@ -81,10 +82,9 @@ async function addAccount(
 ): Promise<accounts.Account> {
   await refuseUnknownRoles(tools.db, input.roles ?? [])
   const draft = await draftAccount(tools, input, input.roles ?? [])
-  if (draft.roles.length === 0) return (await insertAccount(tools, draft)).account
   return await tools.db.transaction().execute(async (trx) => {
     // Once more, now that none of them can be removed until this account has it: the password took its time.
-    await refuseUnknownRoles(trx, draft.roles)
+    if (draft.roles.length > 0) await refuseUnknownRoles(trx, draft.roles)
     return (await insertAccountIn(tools, trx, draft)).account
   })
 }
@@ -127,14 +127,15 @@ async function draftAccount(
   }
 }
 
-async function insertAccount(tools: Tools, draft: accounts.NewAccount): Promise<Registered> {
-  if (!tools.settings.tokenOnRegister) return await insertAccountIn(tools, tools.db, draft)
-  return await tools.db.transaction().execute((trx) => insertAccountIn(tools, trx, draft))
-}
-
-async function insertAccountIn(tools: Tools, db: Db, draft: accounts.NewAccount): Promise<Registered> {
-  const account = orRefuseName(await accounts.insert(db, draft))
-  const made = tools.settings.tokenOnRegister ? await insertAuthtoken(tools, db, account.id) : undefined
+async function insertAccountIn(
+  tools: Tools,
+  trx: Trx,
+  draft: accounts.NewAccount,
+  invited = false
+): Promise<Registered> {
+  const account = orRefuseName(await accounts.insert(trx, draft))
+  await noteIn(tools, trx, 'account.created', { account: account.id, roles: draft.roles, invited })
+  const made = tools.settings.tokenOnRegister ? await insertAuthtoken(tools, trx, account.id) : undefined
   return { account, authtoken: made?.key }
 }
 

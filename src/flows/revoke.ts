@@ -5,6 +5,7 @@ import * as apiTokens from '../storage/api-tokens.js'
 import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { deleteApiToken } from './api-tokens.js'
+import { noteIn } from './audit.js'
 import { isFresh } from './authenticate.js'
 import type { AuthenticatedClient } from './client-authentication.js'
 import { ending, type Tools } from './flow.js'
@@ -46,12 +47,20 @@ async function endAccessToken(tools: Tools, token: string, client: Authenticated
   // One that is over, alone or with its session, needs no entry, which everybody would have to remember.
   if (!(await isFresh(tools, principalOf(claims)))) return
   const now = tools.clock()
-  await revocations.insert(tools.db, {
-    kind: 'token',
-    subject: claims.jti,
-    because: 'revoked_by_client',
-    createdAt: now,
-    expiresAt: later(now, tools.settings.revocationLifetime)
+  await tools.db.transaction().execute(async (trx) => {
+    await noteIn(tools, trx, 'token.revoked', {
+      account: claims.sub,
+      session: claims.sid,
+      client: client.id,
+      token: claims.jti,
+      because: 'revoked_by_client'
+    })
+    await revocations.insert(trx, {
+      kind: 'token',
+      subject: claims.jti,
+      because: 'revoked_by_client',
+      createdAt: now,
+      expiresAt: later(now, tools.settings.revocationLifetime)
+    })
   })
-  tools.log('token.revoked', { token: claims.jti, client: client.id })
 }

@@ -6,6 +6,7 @@ import * as accounts from '../storage/accounts.js'
 import * as revocations from '../storage/revocations.js'
 import * as roles from '../storage/roles.js'
 import type { Db, Trx } from '../storage/tables.js'
+import { noteIn } from './audit.js'
 import type { Tools } from './flow.js'
 
 /** What roles mean. A change is in every token that is issued from now on, and ends those that were issued before. */
@@ -28,7 +29,7 @@ export async function putRole(
   }
   return await tools.db.transaction().execute(async (trx) => {
     const { isNew } = await roles.put(trx, put, tools.clock())
-    tools.log('role.put', { role: put.name, permissions: put.permissions })
+    await noteIn(tools, trx, 'role.put', { role: put.name, permissions: put.permissions })
     if (!isNew) await revokeIssued(tools, trx, 'role', put.name, 'role_changed')
     return { role: put, isNew }
   })
@@ -40,11 +41,11 @@ export async function deleteRole(tools: Tools, name: string): Promise<void> {
   const removed = await tools.db.transaction().execute(async (trx) => {
     if (!(await roles.remove(trx, name))) return false
     await accounts.removeRole(trx, name)
+    await noteIn(tools, trx, 'role.removed', { role: name })
     await revokeIssued(tools, trx, 'role', name, 'role_removed')
     return true
   })
   if (!removed) throw new Refusal('not_found')
-  tools.log('role.removed', { role: name })
 }
 
 /** A role that is misspelt would silently mean nothing. */

@@ -13,16 +13,15 @@ import { later } from '../domain/session.js'
 import * as revocations from '../storage/revocations.js'
 import * as signingKeys from '../storage/signing-keys.js'
 import type { Db, Trx } from '../storage/tables.js'
+import { type AuditTools, noteIn } from './audit.js'
 
 /** What changes to the ring of signing keys are given. */
-export interface KeyTools {
+export interface KeyTools extends AuditTools {
   readonly db: Db
-  readonly clock: () => Date
   /** A new key of the configured algorithm, made here or by the provider. Takes its time, and can fail. */
   readonly makeKey: () => Promise<signingKeys.NewSigningKey>
   /** Whether a provider makes and keeps the keys. */
   readonly isKeptElsewhere: boolean
-  readonly log: (event: string, fields: Record<string, unknown>) => void
   readonly settings: {
     readonly times: RotationTimes
     /** Milliseconds from one turn to the next; null where the calendar is switched off. */
@@ -58,7 +57,8 @@ async function add(
 ): Promise<void> {
   await signingKeys.insert(trx, { ...key, createdAt: now, signsFrom: plan.signsFrom })
   await signingKeys.retireOthers(trx, key.kid, plan.predecessorGoneAt)
-  tools.log('key.created', { kid: key.kid, provider: key.privateHalf.provider, signs_from: plan.signsFrom })
+  const { provider } = key.privateHalf
+  await noteIn(tools, trx, 'key.created', { kid: key.kid, provider, signs_from: plan.signsFrom })
 }
 
 /** Makes the key that is due, on whichever replica gets the lock; the others do not wait for it. Whether one was made. */
@@ -141,6 +141,7 @@ export async function rotateInEmergency(
     const now = tools.clock()
     await signingKeys.insert(trx, { ...key, createdAt: now, signsFrom: now })
     const revoked = await signingKeys.revokeOthers(trx, key.kid, because, now)
+    await noteIn(tools, trx, 'key.emergency', { kid: key.kid, revoked, because })
     for (const kid of revoked) await tellCompromised(trx, kid, now)
     await revocations.insert(trx, {
       kind: 'all',
@@ -149,7 +150,6 @@ export async function rotateInEmergency(
       createdAt: now,
       expiresAt: later(now, tools.settings.revocationLifetime)
     })
-    tools.log('key.emergency', { kid: key.kid, revoked, because })
     return { kid: key.kid, revoked }
   })
 }
@@ -179,8 +179,8 @@ export async function revokeKey(tools: KeyTools, kid: string, because: string): 
     const heir = planRevocation(keys, kid, tools.settings.times, now)
     if (heir !== null) await signingKeys.setGoneAt(trx, heir.kid, heir.goneAt)
     await signingKeys.revoke(trx, kid, because, now)
+    await noteIn(tools, trx, 'key.revoked', { kid, because })
     await tellCompromised(trx, kid, now)
-    tools.log('key.revoked', { kid, because })
     return 'revoked'
   })
 }

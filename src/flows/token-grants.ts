@@ -2,6 +2,7 @@ import type { Proof } from '../domain/dpop-proof.js'
 import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { narrow } from '../domain/scope.js'
 import { secondsUntil } from '../domain/session.js'
+import { note } from './audit.js'
 import type { AuthenticatedClient } from './client-authentication.js'
 import type { Requester, Tools } from './flow.js'
 import { spendProof } from './proof.js'
@@ -83,7 +84,7 @@ export async function grantClientCredentials(tools: Tools, terms: GrantTerms): P
     },
     now
   )
-  tools.log('client.token_issued', { client: client.id, scope })
+  note(tools, 'client.token_issued', { client: client.id, account: account.id, scope })
   return {
     accessToken: signed.token,
     tokenType: jkt === null ? 'Bearer' : 'DPoP',

@@ -7,6 +7,7 @@ import * as accounts from '../storage/accounts.js'
 import * as invitations from '../storage/invitations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Trx } from '../storage/tables.js'
+import { note, noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
 import { createAccount, invitationDigest } from './register.js'
 import { refuseUnknownRoles, revokeIssued } from './roles.js'
@@ -54,14 +55,18 @@ export async function disableUser(tools: Tools, id: string): Promise<accounts.Ac
     if (!(await guardLastAdministrator(trx, id))) return 'last_administrator'
     const account = await accounts.setDisabled(trx, id, now)
     if (account === undefined) return undefined
+    await noteIn(tools, trx, 'user.disabled', { account: id })
     await sessions.endAll(trx, id, ending(tools, 'account_disabled', now))
-    tools.log('user.disabled', { account: id })
     return account
   })
 }
 
 export async function enableUser(tools: Tools, id: string): Promise<accounts.Account> {
-  return await changeUser(tools, id, (trx) => accounts.setDisabled(trx, id, null))
+  return await changeUser(tools, id, async (trx) => {
+    const account = await accounts.setDisabled(trx, id, null)
+    if (account !== undefined) await noteIn(tools, trx, 'user.enabled', { account: id })
+    return account
+  })
 }
 
 export async function setUserRoles(tools: Tools, id: string, roles: readonly string[]): Promise<accounts.Account> {
@@ -71,7 +76,7 @@ export async function setUserRoles(tools: Tools, id: string, roles: readonly str
     if (!unique.includes('admin') && !(await guardLastAdministrator(trx, id))) return 'last_administrator'
     const account = await accounts.setRoles(trx, id, unique)
     if (account === undefined) return undefined
-    tools.log('user.roles_changed', { account: id, roles: unique })
+    await noteIn(tools, trx, 'user.roles_changed', { account: id, roles: unique })
     await revokeIssued(tools, trx, 'account', id, 'roles_changed')
     return account
   })
@@ -89,7 +94,7 @@ export async function setUserPermissions(
   return await changeUser(tools, id, async (trx) => {
     const account = await accounts.setPermissions(trx, id, unique)
     if (account === undefined) return undefined
-    tools.log('user.permissions_changed', { account: id, permissions: unique })
+    await noteIn(tools, trx, 'user.permissions_changed', { account: id, permissions: unique })
     await revokeIssued(tools, trx, 'account', id, 'permissions_changed')
     return account
   })
@@ -116,13 +121,16 @@ export async function invite(
   const token = tools.entropy(32).toString('base64url')
   const now = tools.clock()
   const expiresAt = later(now, invitation.lifetime)
-  await invitations.insert(tools.db, {
-    digest: invitationDigest(token),
-    roles: invitation.roles,
-    isSetup: invitation.isSetup ?? false,
-    createdBy: invitation.createdBy !== undefined && isUuid(invitation.createdBy) ? invitation.createdBy : null,
-    createdAt: now,
-    expiresAt
+  await tools.db.transaction().execute(async (trx) => {
+    await invitations.insert(trx, {
+      digest: invitationDigest(token),
+      roles: invitation.roles,
+      isSetup: invitation.isSetup ?? false,
+      createdBy: invitation.createdBy !== undefined && isUuid(invitation.createdBy) ? invitation.createdBy : null,
+      createdAt: now,
+      expiresAt
+    })
+    await noteIn(tools, trx, 'invitation.created', { roles: invitation.roles })
   })
   return { token, expiresAt }
 }
@@ -137,8 +145,8 @@ export async function bootstrapAdministrator(
   admin: { username: string; email?: string | undefined; password: string }
 ): Promise<void> {
   try {
-    await createAccount(tools, { ...admin, roles: ['admin'] })
-    tools.log('admin.bootstrapped', { username: admin.username })
+    const account = await createAccount(tools, { ...admin, roles: ['admin'] })
+    note(tools, 'admin.bootstrapped', { account: account.id })
   } catch (error) {
     // Another replica was first, or the account is there and was disabled: neither is overruled by a setting.
     if (!(error instanceof Refusal && (error.code === 'username_taken' || error.code === 'email_taken'))) throw error

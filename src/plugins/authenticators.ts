@@ -199,7 +199,7 @@ export const authenticators = fp<AuthenticatorsOptions>(
         if (credentials === undefined) throw new Refusal('invalid_credentials', { because: 'malformed' })
         await app.rateLimits.signIn(request)
         const name = credentials.name.includes('@') ? { email: credentials.name } : { username: credentials.name }
-        return await flows.authenticatePassword({ ...name, password: credentials.password }, request.ip)
+        return await request.flows.authenticatePassword({ ...name, password: credentials.password }, request.ip)
       }
     })
 

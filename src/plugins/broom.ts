@@ -36,6 +36,12 @@ export const broom = fp<BroomOptions>(
           more = count === size
         }
       }
+      for (let more = true; more && !closing; ) {
+        const count = await app.audit.removeOld(size)
+        if (count === null) return swept
+        if (count > 0) swept.audit_event = (swept.audit_event ?? 0) + count
+        more = count === size
+      }
       return swept
     }
     app.decorate('broom', broom)
@@ -63,5 +69,5 @@ export const broom = fp<BroomOptions>(
       await sweeping
     })
   },
-  { name: 'broom', dependencies: ['database', 'clock'], fastify: '5.x' }
+  { name: 'broom', dependencies: ['database', 'clock', 'audit'], fastify: '5.x' }
 )

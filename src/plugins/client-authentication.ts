@@ -78,10 +78,10 @@ export const clientAuthentication = fp(
             throw new Refusal('invalid_client', { because: `${credentials.method} does not count here` })
           }
           // A public client proves nothing, so it cannot fail.
-          if (credentials.method === 'none') return await app.flows.authenticateClient(credentials)
+          if (credentials.method === 'none') return await request.flows.authenticateClient(credentials)
           await app.rateLimits.clients.assert(request)
           try {
-            return await app.flows.authenticateClient(credentials)
+            return await request.flows.authenticateClient(credentials)
           } catch (error) {
             if (error instanceof Refusal && error.code === 'invalid_client')
               await app.rateLimits.clients.failed(request)

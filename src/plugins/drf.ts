@@ -86,7 +86,7 @@ const basic = defineAuthenticator({
     if (credentials === undefined) throw unauthorized('Invalid username/password.')
     await request.server.rateLimits.signIn(request)
     try {
-      return await request.server.flows.authenticatePassword(
+      return await request.flows.authenticatePassword(
         { username: credentials.name, password: credentials.password },
         request.ip
       )

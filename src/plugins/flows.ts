@@ -1,10 +1,13 @@
 import { createHmac, randomBytes } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { authtokenKey } from '../domain/api-token.js'
+import type { Caller } from '../domain/audit-event.js'
 import { formatDeviceCookie, readDeviceCookie } from '../domain/device-cookie.js'
 import { formatRefreshToken, readRefreshToken } from '../domain/refresh-token.js'
 import { formatSessionCookie, readSessionCookie } from '../domain/session-cookie.js'
 import * as apiTokens from '../flows/api-tokens.js'
+import * as auditEvents from '../flows/audit-events.js'
 import * as authenticate from '../flows/authenticate.js'
 import * as clientAuthentication from '../flows/client-authentication.js'
 import * as clients from '../flows/clients.js'
@@ -58,13 +61,18 @@ export type Flows = Bound<typeof register> &
   Bound<typeof drf> &
   Bound<typeof importUsers> &
   Bound<typeof importSamples> &
-  Bound<typeof eventReceivers>
+  Bound<typeof eventReceivers> &
+  Bound<typeof auditEvents>
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly flows: Flows
     /** Calls back with the name of everything that happened, as the log tells it. */
     onEvent(listener: (event: string) => void): void
+  }
+  interface FastifyRequest {
+    /** The flows for whoever sends this request: what they tell of names the sender. */
+    readonly flows: Flows
   }
 }
 
@@ -110,14 +118,15 @@ export const flows = fp<FlowsOptions>(
         return verdict.ok ? verdict.claims : undefined
       },
       seal: vault.seal,
+      caller: app.audit.caller,
+      audit: app.audit,
       log(event, fields) {
         app.log.info({ event, ...fields }, event)
         for (const listener of listeners) listener(event)
       },
       settings
     }
-    const bound: Record<string, unknown> = {}
-    for (const module of [
+    const modules = [
       register,
       login,
       refresh,
@@ -138,13 +147,45 @@ export const flows = fp<FlowsOptions>(
       drf,
       importUsers,
       importSamples,
-      eventReceivers
-    ]) {
-      for (const [name, run] of Object.entries(module)) {
-        bound[name] = (...rest: unknown[]) => (run as (...all: unknown[]) => unknown)(tools, ...rest)
+      eventReceivers,
+      auditEvents
+    ]
+    type Run = (tools: Tools, ...rest: unknown[]) => unknown
+    const runs = modules.flatMap((module) => Object.entries(module)) as [string, Run][]
+
+    const bound: Record<string, unknown> = {}
+    for (const [name, run] of runs) bound[name] = (...rest: unknown[]) => run(tools, ...rest)
+    app.decorate('flows', bound as unknown as Flows)
+
+    /** The tools of one request: all are those of the service, but for who asks. */
+    class RequestTools {
+      constructor(readonly caller: Caller) {}
+    }
+    Object.setPrototypeOf(RequestTools.prototype, tools)
+
+    /** The flows of one request: two small objects, whatever the number of flows and of tools. */
+    class RequestFlows {
+      readonly #tools: Tools
+
+      constructor(caller: Caller) {
+        this.#tools = new RequestTools(caller) as unknown as Tools
+      }
+
+      static {
+        for (const [name, run] of runs) {
+          Object.defineProperty(RequestFlows.prototype, name, {
+            value(this: RequestFlows, ...rest: unknown[]) {
+              return run(this.#tools, ...rest)
+            }
+          })
+        }
       }
     }
-    app.decorate('flows', bound as unknown as Flows)
+    app.decorateRequest('flows', {
+      getter() {
+        return new RequestFlows((this as FastifyRequest).caller)
+      }
+    } as never)
   },
   {
     name: 'flows',
@@ -155,7 +196,9 @@ export const flows = fp<FlowsOptions>(
       'sealed-values',
       'passwords',
       'breached-passwords',
-      'access-tokens'
+      'access-tokens',
+      'audit',
+      'callers'
     ],
     fastify: '5.x'
   }

@@ -93,6 +93,8 @@ export const keys = fp<KeysOptions>(
       clock: options.clock,
       makeKey: () => createKey(app.vault, options.providers, options),
       isKeptElsewhere: options.provider !== 'local',
+      caller: app.audit.caller,
+      audit: app.audit,
       log: (event, fields) => app.log.info({ event, ...fields }, event),
       settings: {
         times: options.times,

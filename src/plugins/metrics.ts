@@ -69,6 +69,16 @@ function addGauges(app: FastifyInstance, registers: Registry[]): void {
       this.inc(breakerOf(app.db).opened)
     }
   })
+  gauge('keyturn_audit_waiting', 'Audit events that wait to be written.', () => app.audit.waiting())
+  new Counter({
+    name: 'keyturn_audit_dropped_total',
+    help: 'Audit events that were not written, because too many waited or Postgres refused them.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(app.audit.dropped())
+    }
+  })
   new Gauge({
     name: 'keyturn_database_connections',
     help: 'Connections of the pool, by what they do; `waiting` are statements without one.',
@@ -148,5 +158,9 @@ export const metrics = fp<MetricsOptions>(
       server?.close()
     })
   },
-  { name: 'metrics', dependencies: ['revocations', 'passwords', 'overload', 'flows', 'rate-limits'], fastify: '5.x' }
+  {
+    name: 'metrics',
+    dependencies: ['revocations', 'passwords', 'overload', 'flows', 'rate-limits', 'audit'],
+    fastify: '5.x'
+  }
 )

@@ -19,7 +19,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       await app.rateLimits.register(request)
-      const { account, authtoken } = await app.flows.register(request.body)
+      const { account, authtoken } = await request.flows.register(request.body)
       const key = authtoken === undefined ? {} : { api_token: authtoken }
       return reply.code(201).send({ user: toUser(account), ...key })
     }

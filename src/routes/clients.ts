@@ -6,7 +6,6 @@ import { makesCredentials } from './users.js'
 import { noContent, toClientBody, toMadeClient } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows } = app
   const tags = ['administration']
 
   app.get(
@@ -19,7 +18,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: ClientList, ...problems(400, 401, 403, 503) }
       }
     },
-    async () => ({ clients: (await flows.listClients()).map(toClientBody) })
+    async ({ flows }) => ({ clients: (await flows.listClients()).map(toClientBody) })
   )
 
   app.post(
@@ -35,7 +34,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: MadeClient, ...problems(400, 401, 403, 413, 415, 503) }
       }
     },
-    async ({ body }, reply) => reply.code(201).send(toMadeClient(await flows.createClient(body)))
+    async ({ body, flows }, reply) => reply.code(201).send(toMadeClient(await flows.createClient(body)))
   )
 
   app.get(
@@ -49,7 +48,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: ClientResponse, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ params }) => ({ client: toClientBody(await flows.readClient(params.id)) })
+    async ({ params, flows }) => ({ client: toClientBody(await flows.readClient(params.id)) })
   )
 
   app.patch(
@@ -68,7 +67,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: ClientResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
-    async ({ params, body }) => ({ client: toClientBody(await flows.updateClient(params.id, body)) })
+    async ({ params, body, flows }) => ({ client: toClientBody(await flows.updateClient(params.id, body)) })
   )
 
   app.delete(
@@ -82,7 +81,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 409, 503) }
       }
     },
-    async ({ params }, reply) => {
+    async ({ params, flows }, reply) => {
       await flows.deleteClient(params.id)
       return noContent(reply)
     }
@@ -102,7 +101,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: MadeClient, ...problems(400, 401, 403, 404, 409, 503) }
       }
     },
-    async ({ params }) => toMadeClient(await flows.rotateClientSecret(params.id))
+    async ({ params, flows }) => toMadeClient(await flows.rotateClientSecret(params.id))
   )
 }
 

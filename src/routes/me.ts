@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
 import { allow } from '../domain/requirement.js'
+import { SecurityEventPage, SecurityEventQuery } from '../schemas/audit.js'
 import { Empty, problems } from '../schemas/common.js'
 import { SessionList, SessionParams } from '../schemas/sessions.js'
 import { AccountDeletion, Me, PasswordChange, ProfileChange, UserResponse } from '../schemas/users.js'
-import { noContent, toUser } from './wire.js'
+import { noContent, toSecurityEvent, toUser } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows } = app
   // By a sign-in: a key that leaked must not rename its owner, sign them out or take their account from them.
   const signedIn = app.authenticators.order.filter((name) => name !== 'token')
   const requirement = allow.all(allow.authenticated(), allow.notByClientToken())
@@ -54,7 +54,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: UserResponse, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ principal }) => ({ user: toUser(await flows.readProfile(principal.accountId)) })
+    async ({ principal, flows }) => ({ user: toUser(await flows.readProfile(principal.accountId)) })
   )
 
   app.patch(
@@ -74,7 +74,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const { current_password: currentPassword, ...names } = body
       if (currentPassword !== undefined) await app.rateLimits.signIn(request)
       const changes = currentPassword === undefined ? names : { ...names, currentPassword }
-      return { user: toUser(await flows.changeProfile(principal.accountId, changes)) }
+      return { user: toUser(await request.flows.changeProfile(principal.accountId, changes)) }
     }
   )
 
@@ -93,7 +93,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { principal, body } = request
       await app.rateLimits.signIn(request)
-      await flows.deleteAccount(principal.accountId, body.current_password)
+      await request.flows.deleteAccount(principal.accountId, body.current_password)
       return noContent(reply)
     }
   )
@@ -113,8 +113,32 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { principal, body } = request
       await app.rateLimits.signIn(request)
-      await flows.changePassword(principal, body.current_password, body.new_password)
+      await request.flows.changePassword(principal, body.current_password, body.new_password)
       return noContent(reply)
+    }
+  )
+
+  app.get(
+    '/me/security-events',
+    {
+      schema: {
+        operationId: 'listSecurityEvents',
+        summary: 'What happened to the own account, the newest first',
+        description:
+          'Sign-ins, refusals and changes, as long as they are kept (`AUTH_AUDIT_RETENTION`); docs/audit.md lists the events. ' +
+          '`attention` marks what its owner should look at.',
+        tags: ['account'],
+        querystring: SecurityEventQuery,
+        response: { 200: SecurityEventPage, ...problems(400, 401, 403, 503) }
+      }
+    },
+    async ({ principal, query, flows }) => {
+      const { cursor, limit = '50' } = query
+      const page = await flows.listSecurityEvents(principal.accountId, { cursor, limit: Number(limit) })
+      return {
+        events: page.events.map(toSecurityEvent),
+        ...(page.next === undefined ? {} : { next_cursor: page.next })
+      }
     }
   )
 
@@ -128,7 +152,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: SessionList, ...problems(400, 401, 403, 503) }
       }
     },
-    async ({ principal }) => ({
+    async ({ principal, flows }) => ({
       sessions: (await flows.listDevices(principal.accountId)).map((device) => ({
         id: device.id,
         user_agent: device.userAgent,
@@ -153,7 +177,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ principal, params }, reply) => {
+    async ({ principal, params, flows }, reply) => {
       await flows.endOwn(principal.accountId, params.id)
       return noContent(reply)
     }

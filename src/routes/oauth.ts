@@ -72,7 +72,6 @@ function wantsJwt(request: Pick<FastifyRequest, 'headers'>): boolean {
 }
 
 const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (app, { issuer }) => {
-  const { flows } = app
   const tags = ['OAuth']
 
   app.post(
@@ -97,12 +96,13 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
     async (request) => {
       const { body, client, requester } = request
       const terms = { client, scope: body.scope, proof: await app.dpop.proof(request), requester }
-      if (body.grant_type === 'client_credentials') return toClientToken(await flows.grantClientCredentials(terms))
+      if (body.grant_type === 'client_credentials')
+        return toClientToken(await request.flows.grantClientCredentials(terms))
       if (body.refresh_token === undefined) {
         throw new Refusal('request_malformed', { detail: 'refresh_token: This parameter is required.' })
       }
       await app.rateLimits.refresh(request)
-      return toRefreshed(await flows.grantRefresh(body.refresh_token, terms))
+      return toRefreshed(await request.flows.grantRefresh(body.refresh_token, terms))
     }
   )
 
@@ -122,7 +122,7 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
         response: { 200: Empty, ...errors(400, 401, 413, 415, 429, 503) }
       }
     },
-    async ({ body, client }, reply) => {
+    async ({ body, client, flows }, reply) => {
       await flows.revokeToken(body.token, client)
       return noContent(reply, 200)
     }
@@ -164,7 +164,7 @@ const routes: FastifyPluginAsyncTypebox<{ readonly issuer: string }> = async (ap
     },
     async (request, reply) => {
       const { principal } = request
-      const found = await flows.introspect(request.body.token, principal)
+      const found = await request.flows.introspect(request.body.token, principal)
       const answer = found === undefined ? { active: false } : { active: true, ...found }
       if (!wantsJwt(request)) return reply.send(answer as never)
       // For this caller alone, and with nothing at its top that an access token has: it must not be taken for one.

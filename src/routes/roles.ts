@@ -5,7 +5,6 @@ import { RoleChange, RoleList, RoleParams, RoleResponse } from '../schemas/users
 import { noContent, toRole } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows } = app
   const tags = ['administration']
 
   app.get(
@@ -18,7 +17,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: RoleList, ...problems(400, 401, 403, 503) }
       }
     },
-    async () => ({ roles: (await flows.listRoles()).map(toRole) })
+    async ({ flows }) => ({ roles: (await flows.listRoles()).map(toRole) })
   )
 
   app.put(
@@ -34,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: RoleResponse, 201: RoleResponse, ...problems(400, 401, 403, 413, 415, 503) }
       }
     },
-    async ({ params, body }, reply) => {
+    async ({ params, body, flows }, reply) => {
       const { role, isNew } = await flows.putRole({ ...body, name: params.name })
       return reply.code(isNew ? 201 : 200).send({ role: toRole(role) })
     }
@@ -51,7 +50,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 409, 503) }
       }
     },
-    async ({ params }, reply) => {
+    async ({ params, flows }, reply) => {
       await flows.deleteRole(params.name)
       return noContent(reply)
     }

@@ -6,20 +6,22 @@ import { Refusal } from '../domain/refusal.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import { Empty, problems } from '../schemas/common.js'
 import { Credentials, RefreshRequest, Tokens } from '../schemas/sessions.js'
-import { noContent, toClient, toTokens } from './wire.js'
+import { noContent, toTokens } from './wire.js'
 
 /** Seconds for which a browser is known, from its last sign-in. */
 const deviceLife = 365 * 86_400
 
-type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw'> & { body: { refresh_token?: string } }
+type Presenting = Pick<FastifyRequest, 'headers' | 'cookies' | 'query' | 'raw' | 'flows'> & {
+  body: { refresh_token?: string }
+}
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows, refreshCookie, sessionCookie, deviceCookie } = app
+  const { refreshCookie, sessionCookie, deviceCookie } = app
 
   function answer(reply: FastifyReply, issued: IssuedTokens, { session = false, device = '' } = {}) {
     if (issued.transport === 'cookie') refreshCookie.set(reply, issued.refreshToken, issued.refreshTokenTimeout)
     if (session) {
-      sessionCookie.set(reply, flows.formatSessionCookie(issued.sessionId), issued.authorizationExpiresIn)
+      sessionCookie.set(reply, reply.request.flows.formatSessionCookie(issued.sessionId), issued.authorizationExpiresIn)
     }
     if (device !== '') deviceCookie.set(reply, device, deviceLife)
     return reply.header('cache-control', 'no-store').send(toTokens(issued))
@@ -67,11 +69,11 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const proof = await app.dpop.proof(request)
       await app.rateLimits.signIn(request)
       const device = deviceCookie.read(request)
-      const issued = await flows.login({ ...credentials, device }, transport, toClient(request), proof)
+      const issued = await request.flows.login({ ...credentials, device }, transport, request.caller, proof)
       // Left over from an earlier sign-in, it would speak for somebody else, and beside an access token for two.
       const isLeftOver = transport === 'cookie' && !session && request.cookies[sessionCookie.name] !== undefined
       if (isLeftOver) sessionCookie.clear(reply)
-      const known = transport === 'cookie' ? flows.deviceCookie(issued.account.id, device) : ''
+      const known = transport === 'cookie' ? request.flows.deviceCookie(issued.account.id, device) : ''
       return answer(reply, issued, { session, device: known })
     }
   )
@@ -101,7 +103,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       const proof = await app.dpop.proof(request)
       return answer(
         reply,
-        await flows.refresh(refresh.token, refresh.transport, proof, { requester: request.requester })
+        await request.flows.refresh(refresh.token, refresh.transport, proof, { requester: request.requester })
       )
     }
   )
@@ -115,7 +117,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     if (cookie !== undefined) {
       app.assertSameSite(request)
       sessionCookie.clear(reply)
-      const sessionId = flows.readSessionCookie(cookie)
+      const sessionId = request.flows.readSessionCookie(cookie)
       return sessionId === null ? undefined : { sessionId }
     }
     const authorization = readAuthorization(request.raw.rawHeaders)
@@ -142,8 +144,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         const cookie = sessionCookie.read(request)
         if (cookie !== undefined) {
           // It may be left over from an earlier sign-in, whose session nobody could end any more without it.
-          const sessionId = flows.readSessionCookie(cookie)
-          if (sessionId !== null) await flows.endOne(sessionId)
+          const sessionId = request.flows.readSessionCookie(cookie)
+          if (sessionId !== null) await request.flows.endOne(sessionId)
           sessionCookie.clear(reply)
         }
         reply.header('clear-site-data', '"cache", "storage"')
@@ -177,7 +179,10 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     (request, reply) =>
-      leave(request, reply, { refreshToken: flows.logout, accessToken: (who) => flows.endOne(who.sessionId) })
+      leave(request, reply, {
+        refreshToken: (token) => request.flows.logout(token),
+        accessToken: (who) => request.flows.endOne(who.sessionId)
+      })
   )
 
   app.post(
@@ -190,8 +195,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
     },
     (request, reply) =>
       leave(request, reply, {
-        refreshToken: flows.logoutAllByRefreshToken,
-        accessToken: (who) => flows.logoutAllBySession(who.sessionId)
+        refreshToken: (token) => request.flows.logoutAllByRefreshToken(token),
+        accessToken: (who) => request.flows.logoutAllBySession(who.sessionId)
       })
   )
 }

@@ -6,7 +6,6 @@ import { ApiTokenList, ApiTokenParams, MadeApiToken, NewApiToken } from '../sche
 import { fromNewApiToken, noContent, toApiToken } from './wire.js'
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows } = app
   const tags = ['API tokens']
 
   // By a sign-in that is alive now: a key that leaked must not make itself successors.
@@ -23,7 +22,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: ApiTokenList, ...problems(400, 401, 403, 503) }
       }
     },
-    async ({ principal }) => ({ tokens: (await flows.listApiTokens(principal.accountId)).map(toApiToken) })
+    async ({ principal, flows }) => ({ tokens: (await flows.listApiTokens(principal.accountId)).map(toApiToken) })
   )
 
   app.post(
@@ -39,7 +38,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: MadeApiToken, ...problems(400, 401, 403, 409, 413, 415, 503) }
       }
     },
-    async ({ principal, body }, reply) => {
+    async ({ principal, body, flows }, reply) => {
       const made = await flows.createApiToken(principal.accountId, fromNewApiToken(body))
       return reply.code(201).send({ key: made.key, token: toApiToken(made.token) })
     }
@@ -57,7 +56,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ principal, params }, reply) => {
+    async ({ principal, params, flows }, reply) => {
       await flows.deleteApiToken(principal.accountId, params.id)
       return noContent(reply)
     }

@@ -29,7 +29,6 @@ export const makesCredentials = {
 }
 
 const routes: FastifyPluginAsyncTypebox = async (app) => {
-  const { flows } = app
   const tags = ['administration']
 
   app.get(
@@ -43,7 +42,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: UserPage, ...problems(400, 401, 403, 503) }
       }
     },
-    async ({ query }) => {
+    async ({ query, flows }) => {
       const page = await flows.listUsers({ cursor: query.cursor, search: query.q, limit: Number(query.limit ?? 50) })
       return { users: page.users.map(toUser), ...(page.next === undefined ? {} : { next_cursor: page.next }) }
     }
@@ -60,7 +59,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: UserResponse, ...problems(400, 401, 403, 409, 413, 415, 503) }
       }
     },
-    async ({ body }, reply) => reply.code(201).send({ user: toUser(await flows.createAccount(body)) })
+    async ({ body, flows }, reply) => reply.code(201).send({ user: toUser(await flows.createAccount(body)) })
   )
 
   const one = { tags, params: UserParams, response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 503) } }
@@ -68,19 +67,19 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/users/:id',
     { schema: { ...one, operationId: 'readUser', summary: 'One account' } },
-    async ({ params }) => ({ user: toUser(await flows.readUser(params.id)) })
+    async ({ params, flows }) => ({ user: toUser(await flows.readUser(params.id)) })
   )
 
   app.post(
     '/users/:id/disable',
     { schema: { ...one, operationId: 'disableUser', summary: 'Disable an account, and end its sessions' } },
-    async ({ params }) => ({ user: toUser(await flows.disableUser(params.id)) })
+    async ({ params, flows }) => ({ user: toUser(await flows.disableUser(params.id)) })
   )
 
   app.post(
     '/users/:id/enable',
     { schema: { ...one, operationId: 'enableUser', summary: 'Enable an account again' } },
-    async ({ params }) => ({ user: toUser(await flows.enableUser(params.id)) })
+    async ({ params, flows }) => ({ user: toUser(await flows.enableUser(params.id)) })
   )
 
   app.post(
@@ -93,7 +92,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Its wrong passwords are forgotten, on every device (`sign_in_delayed`, `sign_in_locked`).'
       }
     },
-    async ({ params }) => ({ user: toUser(await flows.unlockUser(params.id)) })
+    async ({ params, flows }) => ({ user: toUser(await flows.unlockUser(params.id)) })
   )
 
   app.put(
@@ -110,7 +109,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: UserResponse, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
-    async ({ params, body }) => ({ user: toUser(await flows.setUserRoles(params.id, body.roles)) })
+    async ({ params, body, flows }) => ({ user: toUser(await flows.setUserRoles(params.id, body.roles)) })
   )
 
   app.put(
@@ -127,7 +126,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: UserResponse, ...problems(400, 401, 403, 404, 413, 415, 503) }
       }
     },
-    async ({ params, body }) => ({ user: toUser(await flows.setUserPermissions(params.id, body.permissions)) })
+    async ({ params, body, flows }) => ({ user: toUser(await flows.setUserPermissions(params.id, body.permissions)) })
   )
 
   app.get(
@@ -141,7 +140,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: ApiTokenList, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ params }) => {
+    async ({ params, flows }) => {
       const user = await flows.readUser(params.id)
       return { tokens: (await flows.listApiTokens(user.id)).map(toApiToken) }
     }
@@ -161,7 +160,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: MadeApiToken, ...problems(400, 401, 403, 404, 409, 413, 415, 503) }
       }
     },
-    async ({ params, body }, reply) => {
+    async ({ params, body, flows }, reply) => {
       const user = await flows.readUser(params.id)
       const made = await flows.createApiToken(user.id, fromNewApiToken(body))
       return reply.code(201).send({ key: made.key, token: toApiToken(made.token) })
@@ -179,7 +178,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 204: Empty, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ params }, reply) => {
+    async ({ params, flows }, reply) => {
       await flows.deleteApiToken(params.id, params.token_id)
       return noContent(reply)
     }
@@ -196,7 +195,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: EndedCount, ...problems(400, 401, 403, 404, 503) }
       }
     },
-    async ({ params }) => ({ ended: await flows.endUserSessions(params.id) })
+    async ({ params, flows }) => ({ ended: await flows.endUserSessions(params.id) })
   )
 
   app.post(
@@ -210,7 +209,7 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: Invitation, ...problems(400, 401, 403, 413, 415, 503) }
       }
     },
-    async ({ principal, body }, reply) => {
+    async ({ principal, body, flows }, reply) => {
       const made = await flows.invite({
         roles: body.roles ?? [],
         lifetime: (body.expires_in ?? week) * 1000,

@@ -1,7 +1,6 @@
-import { isIP } from 'node:net'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
+import { type AuditEvent, needsAttention } from '../domain/audit-event.js'
 import type { MadeClient } from '../flows/clients.js'
-import type { Client } from '../flows/flow.js'
 import type { IssuedTokens } from '../flows/tokens.js'
 import type { Account } from '../storage/accounts.js'
 import type { ApiToken } from '../storage/api-tokens.js'
@@ -89,12 +88,40 @@ export function toTokens(issued: IssuedTokens) {
   }
 }
 
-/** Who signs in, for the list of devices: what the browser says of itself, without what no terminal should print. */
-export function toClient(request: FastifyRequest): Client {
-  const agent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '').slice(0, 256)
-  // A dual-stack socket shows IPv4 as ::ffff:192.0.2.1; a zone (%eth0) means nothing to anybody else.
-  const address = request.ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  return { userAgent: agent || null, address: isIP(address) === 0 ? null : address }
+/** An event as the owner of the account may see it: of an administrator who did it, that it was one. */
+export function toSecurityEvent(event: AuditEvent) {
+  const isByOther = event.actorId !== null || event.source === 'command'
+  return {
+    ...toHappened(event),
+    ...(isByOther ? { session_id: null, client_id: null, address: null, user_agent: null, amr: [] } : {}),
+    by_administrator: isByOther,
+    attention: needsAttention(event)
+  }
+}
+
+export function toAuditEvent(event: AuditEvent) {
+  return {
+    ...toHappened(event),
+    account_id: event.accountId,
+    actor_id: event.actorId,
+    source: event.source,
+    details: event.details
+  }
+}
+
+function toHappened(event: AuditEvent) {
+  return {
+    id: event.id,
+    event: event.event,
+    outcome: event.outcome,
+    happened_at: event.at.toISOString(),
+    session_id: event.sessionId,
+    client_id: event.clientId,
+    address: event.address,
+    user_agent: event.userAgent,
+    amr: [...event.amr],
+    reason: event.reason
+  }
 }
 
 /** Done, and nothing to say. A body of null would be sent as the word. */

@@ -38,14 +38,14 @@ export const RoleName = Type.String({ pattern: roleNamePattern, maxLength: 64, e
 export const Permissions = Type.Array(Type.String({ pattern: permissionPattern, maxLength: 128 }), {
   maxItems: 100,
   description:
-    'Names of permissions. `keyturn.introspect` may ask for tokens, `keyturn.revocations` read the revocations where they are not public; the others mean what your services say.',
+    'Names of permissions. `keyturn.introspect` may ask for tokens, `keyturn.audit` read the audit, `keyturn.revocations` read the revocations where they are not public; the others mean what your services say.',
   examples: [['articles.change_article']]
 })
 export const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
   maxItems: 50,
   description:
     'What the token is limited to; none for all that its account may do. `profile` reads the own account, `admin` ' +
-    'administers (with the role), `introspect` asks for tokens and `revocations` reads them (with the permission); the others mean what your services say.',
+    'administers (with the role), `introspect` asks for tokens, `audit` reads the audit and `revocations` reads revocations (with the permission); the others mean what your services say.',
   examples: [['profile']]
 })
 export const Roles = Type.Array(Type.String({ pattern: roleNamePattern, maxLength: 64 }), {

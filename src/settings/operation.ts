@@ -23,6 +23,16 @@ export const operation = {
     fallback: '1m',
     parse: (value: string) => (value === 'off' ? null : duration('1s', '1d')(value))
   }),
+  AUTH_AUDIT_RETENTION: define({
+    help: 'For how long audit events are kept; the broom removes what is older. `off`: none is written.',
+    fallback: '90d',
+    parse: (value: string) => (value === 'off' ? null : duration('1d', '3650d')(value))
+  }),
+  AUTH_AUDIT_CHAIN: define({
+    help: 'Whether each audit event carries an HMAC of itself and of the one before, so that `keyturn audit verify` finds what was changed or removed in the database.',
+    fallback: 'off',
+    parse: flag
+  }),
   AUTH_METRICS_PORT: optional({
     help: 'Port on which /metrics is served to Prometheus, on HOST. Without it there are none.',
     example: '9464',

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { HeldSession } from '../domain/rotation.js'
 import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
+import { noteEnded as auditEnded, type NewAuditEvent } from './audit-events.js'
 import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
 import type { Db, Trx } from './tables.js'
 
@@ -102,6 +103,11 @@ export function toLiveSession(row: LiveRow): LiveSession {
   }
 }
 
+/** A session that just began, and whether the account had one before from the same address by the same agent. */
+export interface BegunSession extends LiveSession {
+  readonly isFamiliar: boolean
+}
+
 /**
  * Begins a session where the account is still enabled and still has the password hash that was checked: between that
  * check and this statement both may have changed. Undefined where they have.
@@ -110,8 +116,8 @@ export async function begin(
   db: Db,
   session: NewSession,
   passwordHash: string | null
-): Promise<LiveSession | undefined> {
-  const { rows } = await sql`
+): Promise<BegunSession | undefined> {
+  const { rows } = await sql<{ is_familiar: boolean }>`
     with a as (
       update account set last_login_at = ${session.createdAt}
       where id = ${session.accountId}
@@ -127,14 +133,21 @@ export async function begin(
       ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt},
       case when ${session.hasStatus}::boolean then nextval('session_status_index') end
     from a
-    returning id`.execute(db)
-  if (rows.length === 0) return undefined
+    returning exists (
+      select from session as earlier
+      where earlier.account_id = session.account_id
+        and earlier.address is not distinct from session.address
+        and earlier.user_agent is not distinct from session.user_agent
+    ) as is_familiar`.execute(db)
+  const [row] = rows
+  if (row === undefined) return undefined
   // Read by a statement of its own: the one above may have waited for a change of the account, and would show the
   // account after that change beside the revocations before it.
   const found = await findHeld(db, session.id)
   // What ended it between the two statements is among the revocations that its tokens would say they were issued after,
   // and nothing would end them any more.
-  return found === undefined || found.held.endedBecause !== null || found.held.accountDisabled ? undefined : found
+  if (found === undefined || found.held.endedBecause !== null || found.held.accountDisabled) return undefined
+  return { ...found, isFamiliar: row.is_familiar }
 }
 
 /** A session as it is now, for the judgement of a token that could not rotate. */
@@ -167,6 +180,8 @@ export interface Ending {
   readonly at: Date
   /** When the last access token of the session has expired by itself. */
   readonly rememberedUntil: Date
+  /** What the audit is told, in the same statement; null for nothing. */
+  readonly audit: NewAuditEvent | null
 }
 
 /** The entries that tell of each session of the common table expression `ended`. */
@@ -190,8 +205,8 @@ export async function end(
       where id = ${session.id}
         and ended_at is null
         and (${owner}::uuid is null or account_id = ${owner}::uuid)
-      returning id
-    ), ${noteEnded(ending)}
+      returning id, account_id
+    ), ${auditEnded('session.ended', ending.audit)}, ${noteEnded(ending)}
     select id from ended`.execute(db)
   return rows.length > 0
 }
@@ -203,8 +218,8 @@ export async function endAll(db: Db | Trx, accountId: string, ending: Ending): P
       update session
       set ended_at = ${ending.at}, ended_because = ${ending.because}
       where account_id = ${accountId} and ended_at is null
-      returning id
-    ), noted as (
+      returning id, account_id
+    ), ${auditEnded('session.ended_all', ending.audit)}, noted as (
       insert into revocation (kind, subject, because, created_at, expires_at)
       values ('account', ${accountId}, ${ending.because}, ${ending.at}, ${ending.rememberedUntil})
     )
@@ -236,8 +251,8 @@ export async function endOldest(
       update session
       set ended_at = ${ending.at}, ended_because = ${ending.because}
       where id in (select id from oldest) and ended_at is null
-      returning id
-    ), ${noteEnded(ending)}
+      returning id, account_id
+    ), ${auditEnded('session.ended_oldest', ending.audit)}, ${noteEnded(ending)}
     select id from ended`.execute(trx)
   return rows.length
 }
@@ -258,8 +273,8 @@ export async function endForNewPassword(
       update session
       set ended_at = ${ending.at}, ended_because = ${ending.because}
       where account_id = ${accountId} and ended_at is null and id is distinct from ${kept.sessionId}::uuid
-      returning id
-    ), removed as (
+      returning id, account_id
+    ), ${auditEnded('session.ended_all', ending.audit)}, removed as (
       delete from api_token
       where account_id = ${accountId}
         and kind in ('authtoken', 'knox')

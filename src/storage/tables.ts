@@ -163,6 +163,38 @@ export interface ClientTable {
   last_used_at: Date | null
 }
 
+export interface AuditEventTable {
+  id: string
+  event: string
+  outcome: 'success' | 'failure'
+  happened_at: Date
+  account_id: string | null
+  actor_id: string | null
+  session_id: string | null
+  client_id: string | null
+  source: 'request' | 'command' | 'service'
+  address: string | null
+  user_agent: string | null
+  amr: Generated<string[]>
+  reason: string | null
+  details: ColumnType<Record<string, unknown>, string | undefined, never>
+  chained: Generated<boolean>
+  /** bigint: the driver gives it as text. */
+  position: ColumnType<string | null, never, never>
+  link: ColumnType<Buffer | null, never, never>
+}
+
+export interface AuditChainTable {
+  one: Generated<boolean>
+  /** bigint: the driver gives it as text. */
+  first_position: ColumnType<string, number, number>
+  first_link: Buffer
+  /** bigint: the driver gives it as text. */
+  last_position: ColumnType<string, number, number>
+  last_link: Buffer
+  mac: Buffer
+}
+
 /** Rows as Postgres has them (db/schema.sql); snake_case does not pass this folder. */
 export interface Tables {
   account: AccountTable
@@ -180,6 +212,8 @@ export interface Tables {
   event_outbox: EventOutboxTable
   service_secret: ServiceSecretTable
   client: ClientTable
+  audit_event: AuditEventTable
+  audit_chain: AuditChainTable
 }
 
 export type Db = Kysely<Tables>

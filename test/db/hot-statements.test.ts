@@ -16,7 +16,7 @@ const now = new Date('2030-01-01T12:00:00Z')
 const later = new Date('2030-01-02T12:00:00Z')
 const accountId = '018d0000-0000-7000-8000-00000000000a'
 const sessionId = '018d0000-0000-4000-8000-00000000000b'
-const ending = { because: 'logout', at: now, rememberedUntil: later } as const
+const ending = { because: 'logout', at: now, rememberedUntil: later, audit: null } as const
 
 /** A session of an account, on a database that tells what it is sent. */
 async function signedIn(t: Test) {

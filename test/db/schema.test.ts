@@ -147,6 +147,33 @@ const columns = {
     created_at: 'timestamptz',
     disabled_at: 'timestamptz?',
     last_used_at: 'timestamptz?'
+  },
+  audit_event: {
+    id: 'uuid',
+    event: 'text',
+    outcome: 'text',
+    happened_at: 'timestamptz',
+    account_id: 'uuid?',
+    actor_id: 'uuid?',
+    session_id: 'uuid?',
+    client_id: 'text?',
+    source: 'text',
+    address: 'inet?',
+    user_agent: 'text?',
+    amr: '_text',
+    reason: 'text?',
+    details: 'jsonb',
+    chained: 'bool',
+    position: 'int8?',
+    link: 'bytea?'
+  },
+  audit_chain: {
+    one: 'bool',
+    first_position: 'int8',
+    first_link: 'bytea',
+    last_position: 'int8',
+    last_link: 'bytea',
+    mac: 'bytea'
   }
 } satisfies { [Table in keyof Tables]: Record<keyof Tables[Table], string> }
 

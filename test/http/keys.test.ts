@@ -37,6 +37,8 @@ function toolsOf(w: World, makeKey: changes.KeyTools['makeKey'], isKeptElsewhere
     db: w.app.db,
     clock: w.now,
     makeKey,
+    caller: w.app.audit.caller,
+    audit: w.app.audit,
     log: () => {},
     settings: { times: { publishAhead: ahead, accessLifetime: 605_000 }, interval: 90 * day, revocationLifetime: 1_000 }
   }

@@ -80,6 +80,7 @@ export function testOptions(url: string, clock: () => Date): AppOptions {
     rateLimits: { signIn: null, register: null, refresh: null, logout: null, clientFailures: null, store: 'postgres' },
     forwardAuth: { audiences: [], tokenLifetime: 60_000, email: false, login: null },
     revocations: { pollInterval: 60_000, maxStaleness: 600_000, whenStale: 'deny' },
+    audit: { retention: 90 * day, chain: false, within: 'service', linkInterval: 60_000 },
     broom: { interval: null, batch: 100, kept: day },
     metrics: { host: '127.0.0.1', port: null },
     revocationFeed: { access: 'public', maxWaiting: 50, maxStreams: 20, heartbeat: 60_000, slowAfter: 60_000 },

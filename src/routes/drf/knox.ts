@@ -16,15 +16,13 @@ const somebody = allow.authenticated()
 
 /** django-rest-knox: a token for each device. */
 const routes: FastifyPluginAsync<DrfKnoxOptions> = async (app, { lifetime, limit }) => {
-  const { flows } = app
-
   addEndpoint(app, {
     url: '/api/auth/login/',
     name: 'Login',
     // By a password or a sign-in: a key that leaked must not make itself successors.
     access: { load: 'sign_in', requirement: somebody, authenticators: ['drf-basic', 'drf-bearer'] },
     methods: {
-      async POST({ principal }) {
+      async POST({ principal, flows }) {
         try {
           const made = await flows.createApiToken(principal.accountId, { name: 'knox', kind: 'knox', lifetime, limit })
           // Django writes microseconds.
@@ -44,7 +42,7 @@ const routes: FastifyPluginAsync<DrfKnoxOptions> = async (app, { lifetime, limit
     name: 'Logout',
     access: byToken,
     methods: {
-      async POST({ principal }) {
+      async POST({ principal, flows }) {
         await flows.deleteApiToken(principal.accountId, principal.tokenId!)
         return noContent
       }
@@ -57,7 +55,7 @@ const routes: FastifyPluginAsync<DrfKnoxOptions> = async (app, { lifetime, limit
     description: 'Log the user out of all sessions\nI.E. deletes all auth tokens for the user',
     access: byToken,
     methods: {
-      async POST({ principal }) {
+      async POST({ principal, flows }) {
         await flows.deleteApiTokens(principal.accountId, 'knox')
         return noContent
       }

@@ -5,7 +5,6 @@ import { signInNameMaxLength } from '../../domain/identity.js'
 import { passwordMaxLength } from '../../domain/password-policy.js'
 import { Refusal } from '../../domain/refusal.js'
 import type { IssuedTokens } from '../../flows/tokens.js'
-import { toClient } from '../wire.js'
 import { type Answer, addEndpoint, door, ok, open, text } from './endpoint.js'
 
 export interface DrfTokensOptions {
@@ -23,8 +22,6 @@ const verifyWords =
 
 /** Tokens for a username and password, and for each other: authtoken's view, simplejwt's and djoser's. */
 const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => {
-  const { flows } = app
-
   /** Runs a sign-in; says `refused` where the credentials are wrong. */
   async function signingIn<T>(
     request: FastifyRequest,
@@ -46,10 +43,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
 
   const wrong = nonField('Unable to log in with provided credentials.')
   const authtoken = (request: FastifyRequest, read: { username: string | undefined; password: string | undefined }) =>
-    signingIn(request, read, wrong, async (given) => {
-      const account = await flows.checkPassword(given, request.ip)
-      return (await flows.obtainAuthtoken(account.id)).key
-    })
+    signingIn(request, read, wrong, (given) => request.flows.signInForAuthtoken(given, request.ip))
 
   addEndpoint(app, {
     url: '/api-token-auth/',
@@ -83,7 +77,9 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
 
   async function obtain(request: FastifyRequest): Promise<Answer> {
     const read = readFields(request.body, credentials)
-    const issued = await signingIn(request, read, noAccount, (given) => flows.login(given, 'body', toClient(request)))
+    const issued = await signingIn(request, read, noAccount, (given) =>
+      request.flows.login(given, 'body', request.caller)
+    )
     return ok({ refresh: issued.refreshToken, access: issued.accessToken })
   }
 
@@ -121,7 +117,9 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
     await app.rateLimits.refresh(request)
     let issued: IssuedTokens
     try {
-      issued = rotate ? await flows.refresh(token, 'body', null, { requester }) : await flows.renew(token, requester)
+      issued = rotate
+        ? await request.flows.refresh(token, 'body', null, { requester })
+        : await request.flows.renew(token, requester)
     } catch (error) {
       throw await refused(error, token)
     }
@@ -130,7 +128,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
 
   async function verify(request: FastifyRequest): Promise<Answer> {
     const { token = '' } = readFields(request.body, { token: {} })
-    const state = await flows.inspectRefresh(token)
+    const state = await request.flows.inspectRefresh(token)
     if (state === 'expired') throw tokenErrors.expired
     // Whoever asks means to rely on the answer: a token that is over is never valid, whatever is configured.
     if (state !== 'alive' && state !== 'unreadable') throw nonField('Token is blacklisted')
@@ -139,17 +137,17 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
     // Whoever asks sees no proof, so for them a token that is bound to a key is worth nothing.
     if (verdict.ok && verdict.claims.cnf !== undefined) throw tokenErrors.invalid
     if (!verdict.ok) throw verdict.because === 'expired' ? tokenErrors.expired : tokenErrors.invalid
-    if ((await flows.inspectAccess(verdict.claims)).state !== 'alive') throw nonField('Token is blacklisted')
+    if ((await request.flows.inspectAccess(verdict.claims)).state !== 'alive') throw nonField('Token is blacklisted')
     return ok({})
   }
 
   async function blacklist(request: FastifyRequest): Promise<Answer> {
     const { refresh: token = '' } = readFields(request.body, { refresh: {} })
-    const state = await flows.inspectRefresh(token)
+    const state = await request.flows.inspectRefresh(token)
     if (state === 'unreadable') throw (await isAccessToken(token)) ? tokenErrors.wrongType : tokenErrors.invalid
     if (state === 'expired') throw tokenErrors.expired
     if (state === 'ended' || state === 'unknown') throw tokenErrors.blacklisted
-    await flows.logout(token)
+    await request.flows.logout(token)
     return ok({})
   }
 

@@ -36,12 +36,11 @@ const userFields = {
 
 /** djoser's users, and the registration that tutorials write. Its routes that send mail are not here. */
 const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators, passwordMinLength }) => {
-  const { flows } = app
   const own: Access = { requirement: allow.authenticated(), authenticators }
 
   const toUser = (account: Account) => ({
     email: account.email ?? '',
-    id: flows.drfId(account),
+    id: app.flows.drfId(account),
     username: account.username
   })
 
@@ -73,7 +72,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     await app.rateLimits.register(request)
     const password = read.password!
     try {
-      return await flows.register({ username: read.username!, password, email: read.email || undefined })
+      return await request.flows.register({ username: read.username!, password, email: read.email || undefined })
     } catch (error) {
       return refused(error, password, { username: 'username', password: 'password' }) as DrfError
     }
@@ -87,7 +86,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     // Whoever registers is not asked for a credential: an old one in a header keeps nobody out.
     accessOf: { POST: door },
     methods: {
-      GET: async ({ principal }) => ok([toUser(await flows.readProfile(principal.accountId))]),
+      GET: async ({ principal, flows }) => ok([toUser(await flows.readProfile(principal.accountId))]),
       async POST(request): Promise<Answer> {
         const made = await create(request)
         if (made instanceof Error) throw made
@@ -121,7 +120,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     })
     const malformed = read.email ? judgeEmail(read.email) : []
     if (malformed.length > 0) throw invalid({ email: ['Enter a valid email address.'] })
-    const account = await flows.readProfile(principal.accountId)
+    const account = await request.flows.readProfile(principal.accountId)
     if (read.email === undefined || read.email === (account.email ?? '')) return ok(toUser(account))
     // A new address is where a lost password is sent: djoser changes it for whoever holds a token, and here the
     // password is asked for.
@@ -129,7 +128,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     await app.rateLimits.signIn(request)
     try {
       const changes = { email: read.email || null, currentPassword: read.current_password }
-      return ok(toUser(await flows.changeProfile(principal.accountId, changes)))
+      return ok(toUser(await request.flows.changeProfile(principal.accountId, changes)))
     } catch (error) {
       throw refused(error, '', { username: 'username', password: 'password' })
     }
@@ -140,7 +139,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     const read = readFields(body, { current_password: { trim: false } })
     await app.rateLimits.signIn(request)
     try {
-      await flows.deleteAccount(principal.accountId, read.current_password!)
+      await request.flows.deleteAccount(principal.accountId, read.current_password!)
     } catch (error) {
       throw refused(error, '', { username: 'username', password: 'password' })
     }
@@ -152,7 +151,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     fields: userFields,
     access: own,
     methods: {
-      GET: async ({ principal }: FastifyRequest) => ok(toUser(await flows.readProfile(principal.accountId))),
+      GET: async ({ principal, flows }: FastifyRequest) => ok(toUser(await flows.readProfile(principal.accountId))),
       PUT: change,
       PATCH: change,
       DELETE: remove
@@ -162,9 +161,9 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
 
   /** Others are as unknown as nobody (HIDE_USERS). */
   const ifSelf = (run: (request: FastifyRequest) => Promise<Answer>) => async (request: FastifyRequest) => {
-    const account = await flows.readProfile(request.principal.accountId)
+    const account = await request.flows.readProfile(request.principal.accountId)
     const { id } = request.params as { id: string }
-    if (id !== String(flows.drfId(account)) && id !== account.id) throw new Failure(404, detail('Not found.'))
+    if (id !== String(request.flows.drfId(account)) && id !== account.id) throw new Failure(404, detail('Not found.'))
     return await run(request)
   }
   addEndpoint(app, {
@@ -185,7 +184,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
         const read = readFields(body, { new_password: {}, current_password: {} })
         await app.rateLimits.signIn(request)
         try {
-          await flows.changePassword(principal, read.current_password!, read.new_password!)
+          await request.flows.changePassword(principal, read.current_password!, read.new_password!)
         } catch (error) {
           throw refused(error, read.new_password!, { username: 'username', password: 'new_password' })
         }
@@ -205,8 +204,8 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
         const read = readFields(body, { current_password: {}, new_username: username })
         await app.rateLimits.signIn(request)
         try {
-          await flows.confirmOwnPassword(principal.accountId, read.current_password!)
-          await flows.changeProfile(principal.accountId, { username: read.new_username! })
+          await request.flows.confirmOwnPassword(principal.accountId, read.current_password!)
+          await request.flows.changeProfile(principal.accountId, { username: read.new_username! })
         } catch (error) {
           throw refused(error, '', { username: 'new_username', password: 'password' })
         }
@@ -221,7 +220,7 @@ const routes: FastifyPluginAsync<DrfUsersOptions> = async (app, { authenticators
     description: 'Use this endpoint to logout user (remove user authentication token).',
     access: own,
     methods: {
-      async POST({ principal }) {
+      async POST({ principal, flows }) {
         await flows.deleteApiTokens(principal.accountId, 'authtoken')
         return noContent
       }
