@@ -3,6 +3,9 @@ import argon2 from 'argon2'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { passwords } from '../../src/plugins/passwords.js'
+import { tracing } from '../../src/plugins/tracing.js'
+
+const untraced = { endpoint: null, headers: {}, resource: {}, sampler: 'always_off', ratio: 1, timeout: 1_000 } as const
 
 interface Vector {
   password: string
@@ -29,6 +32,7 @@ const cheap = {
 
 async function hasher(t: Test, parameters: { memory?: number; iterations?: number } = {}) {
   const app = Fastify()
+  await app.register(tracing, untraced)
   await app.register(passwords, { ...cheap, ...parameters })
   t.teardown(() => app.close())
   await app.ready()

@@ -2,7 +2,10 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { isOwnPassword, parseLegacyPassword, passwordScheme } from '../../src/domain/legacy-password.js'
 import { passwords } from '../../src/plugins/passwords.js'
+import { tracing } from '../../src/plugins/tracing.js'
 import { firebaseExample, passwordVectors } from '../support/password-vectors.js'
+
+const untraced = { endpoint: null, headers: {}, resource: {}, sampler: 'always_off', ratio: 1, timeout: 1_000 } as const
 
 async function hasher(t: Test) {
   const app = Fastify()
@@ -15,6 +18,7 @@ async function hasher(t: Test) {
     maxWaiting: 100,
     maxWait: 60_000
   }
+  await app.register(tracing, untraced)
   await app.register(passwords, options)
   t.teardown(() => app.close())
   await app.ready()

@@ -57,7 +57,8 @@ async function refuses(
   forms: Iterable<Damaged>,
   send: Send,
   refusals: readonly Refusal[],
-  statements?: () => number
+  statements?: () => number,
+  allowed = () => 0
 ): Promise<void> {
   const before = statements?.()
   const wrong: string[] = []
@@ -71,7 +72,7 @@ async function refuses(
     if (text.length > 20 && body.includes(text)) wrong.push(`${how}: repeated`)
   }
   t.same(wrong.slice(0, 5), [], `${count} forms are refused`)
-  if (before !== undefined) t.equal(statements!() - before, 0, 'and nothing is asked of the database')
+  if (before !== undefined) t.ok(statements!() - before <= allowed(), 'and nothing is asked of the database')
 }
 
 /** Two services that know nothing of each other, and a replica of the first whose statements are counted. */
@@ -104,7 +105,10 @@ t.test('an access token is good as it was signed, and in no other form', async (
   const [token, another] = [one.access_token, other.access_token]
   t.equal((await bearer(app)(token)).statusCode, 200)
   const forms = [...damagedForms(token, another, foreign.access_token), ...crossed(token, another)]
-  await refuses(t, forms, bearer(app), [[401, 'token_invalid']], statements)
+  const started = performance.now()
+  // A key that nobody knows may have been made a moment ago: that is asked once in five seconds, whoever names one.
+  const lookups = () => 1 + Math.floor((performance.now() - started) / 5_000)
+  await refuses(t, forms, bearer(app), [[401, 'token_invalid']], statements, lookups)
 })
 
 t.test('a refresh token is good as it was made, in a body and in a cookie, and in no other form', async (t) => {
