@@ -122,6 +122,8 @@ export interface AppOptions {
   readonly leeway: number
   readonly docs: boolean
   readonly latestMigration: string
+  /** False for the flows alone: commands answer no requests, and are ready sooner. */
+  readonly routes?: boolean
   /** Without it Postgres' clock is followed. */
   readonly clock?: () => Date
   /** Registered first: how tests look inside. */
@@ -155,6 +157,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }).withTypeProvider<TypeBoxTypeProvider>()
   try {
     await assemble(app, options)
+    if (options.routes !== false) await addRoutes(app, options)
     return app
   } catch (error) {
     await app.close().catch(() => {})
@@ -162,7 +165,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }
 }
 
-/** Read it top to bottom: shared scope first, then routes. */
+/** What routes share. Read it top to bottom. */
 async function assemble(app: FastifyInstance, options: AppOptions): Promise<void> {
   const secure = options.issuer.startsWith('https:')
   const allowedOrigins = new Set([new URL(options.issuer).origin, ...options.allowedOrigins])
@@ -243,7 +246,10 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
     custom: [...drfAuthenticators, ...options.authenticators.custom],
     clock
   })
+}
 
+async function addRoutes(app: FastifyInstance, options: AppOptions): Promise<void> {
+  const { clock } = app
   await app.register(
     async function open(scope) {
       await scope.register(guard, everybody)

@@ -56,8 +56,14 @@ export async function buildConfiguredApp(
   {
     logger = true,
     authenticators = [],
-    within = 'service'
-  }: { logger?: boolean; authenticators?: readonly Authenticator[]; within?: 'service' | 'command' } = {}
+    within = 'service',
+    routes = true
+  }: {
+    logger?: boolean
+    authenticators?: readonly Authenticator[]
+    within?: 'service' | 'command'
+    routes?: boolean
+  } = {}
 ): Promise<FastifyInstance> {
   const latestMigration = (await migrationNames()).at(-1)!
   const options = config.app(url)
@@ -67,6 +73,7 @@ export async function buildConfiguredApp(
     authenticators: { ...options.authenticators, custom: [...extensions.authenticators, ...authenticators] },
     signing: { ...options.signing, providers: extensions.keyProviders },
     audit: { ...options.audit, within },
+    routes,
     latestMigration,
     ...(logger ? {} : { logger: false })
   })

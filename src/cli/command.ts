@@ -12,8 +12,8 @@ export interface Call {
   config(): Config
   /** Runs work on the database's address, with the embedded database started or joined. */
   withDatabase<T>(work: (url: string) => Promise<T>): Promise<T>
-  /** Runs work on the service, not listening. */
-  withApp<T>(work: (app: FastifyInstance) => Promise<T>): Promise<T>
+  /** Runs work on the service, not listening; without its routes, which take as long as all the rest, unless they are asked for. */
+  withApp<T>(work: (app: FastifyInstance) => Promise<T>, wanted?: { routes: boolean }): Promise<T>
 }
 
 /** The terminal, or whatever stands for it. */

@@ -153,7 +153,7 @@ export const operationCommands: Record<string, Command> = {
     usage: 'openapi print',
     summary: 'Print the interface as openapi.yaml.',
     async run(call) {
-      const document = await call.withApp(async (app) => app.openapi())
+      const document = await call.withApp(async (app) => app.openapi(), { routes: true })
       // The committed file is of no installation.
       const neutral = { ...document, servers: [{ url: '/', description: 'This installation' }] }
       return { text: stringify(neutral, { lineWidth: 120 }).trimEnd(), json: neutral }
