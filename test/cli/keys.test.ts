@@ -2,8 +2,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { keyturn, scratchFolder } from '../support/service.js'
-import { terminal } from '../support/terminal.js'
+import { scratchFolder } from '../support/service.js'
+import { command, terminal } from '../support/terminal.js'
 
 const pem = () =>
   generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }) as string
@@ -50,7 +50,7 @@ t.test('the master key changes by command, and the doctor knows what is left', a
   const { environment, run } = await terminal(t, { AUTH_MASTER_KEY: masterKey('one') })
   await run('keys list')
   const under = (words: string, current: string, previous = '') =>
-    keyturn(words.split(' '), {
+    command(words.split(' '), {
       ...environment,
       AUTH_MASTER_KEY: masterKey(current),
       ...(previous && { AUTH_MASTER_KEY_PREVIOUS: masterKey(previous) })

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { emptyDatabase } from '../support/postgres.js'
-import { keyturn, main, scratchFolder, startService } from '../support/service.js'
-import { terminal } from '../support/terminal.js'
+import { main, scratchFolder, startService } from '../support/service.js'
+import { command, terminal } from '../support/terminal.js'
 import { goodPassword } from '../support/world.js'
 
 t.test('what is built is a program that npx can run', async (t) => {
@@ -16,7 +16,7 @@ t.test('what is built is a program that npx can run', async (t) => {
 t.test('migrations are planned, applied once and told', async (t) => {
   const { url } = await emptyDatabase(t)
   const environment = { DATABASE_URL: url, AUTH_DATA_DIR: join(scratchFolder(t), 'data') }
-  const run = (line: string) => keyturn(line.split(' '), environment)
+  const run = (line: string) => command(line.split(' '), environment)
   const before = await run('migrate status')
   t.equal(before.code, 1)
   t.match(before.stdout, /0001_accounts_and_sessions +yet to come/)
@@ -28,7 +28,7 @@ t.test('migrations are planned, applied once and told', async (t) => {
 })
 
 t.test('wrong settings are told all at once, with what to do, and no secret is repeated', async (t) => {
-  const wrong = await keyturn(['config', 'check'], {
+  const wrong = await command(['config', 'check'], {
     DATABASE_URL: 'mysql://user:hunter2hunter2@host/db',
     AUTH_MASTER_KEY: 'too-short-to-be-a-key',
     AUTH_ACCES_TTL: '5m',
@@ -58,19 +58,19 @@ t.test('secrets come from files, from one place each', async (t) => {
   const file = join(scratchFolder(t), 'key')
   const key = Buffer.from('0123456789abcdefghijklmnopqrstuv').toString('base64')
   writeFileSync(file, `${key}\n`)
-  const check = (environment: Record<string, string>) => keyturn(['config', 'check'], environment)
+  const check = (environment: Record<string, string>) => command(['config', 'check'], environment)
   t.equal((await check({ AUTH_MASTER_KEY_FILE: file })).code, 0)
   t.match((await check({ AUTH_MASTER_KEY_FILE: file, AUTH_MASTER_KEY: key })).stderr, /are both set: keep one/)
   t.match((await check({ AUTH_MASTER_KEY_FILE: `${file}-missing` })).stderr, /cannot be read from .* \(ENOENT\)/)
   writeFileSync(file, '\n')
   t.match((await check({ AUTH_MASTER_KEY_FILE: file })).stderr, /is empty in/)
-  const printed = await keyturn(['config', 'print', '--json'], { AUTH_MASTER_KEY: key })
+  const printed = await command(['config', 'print', '--json'], { AUTH_MASTER_KEY: key })
   t.notOk(printed.stdout.includes(key))
   t.match(JSON.parse(printed.stdout), { settings: [{ name: 'NODE_ENV', value: 'development', source: 'default' }] })
 })
 
 t.test('production refuses to start with unsafe settings, each with what to set', async (t) => {
-  const refused = await keyturn(['serve'], { NODE_ENV: 'production', AUTH_ISSUER: 'http://auth.example.com' })
+  const refused = await command(['serve'], { NODE_ENV: 'production', AUTH_ISSUER: 'http://auth.example.com' })
   t.equal(refused.code, 2)
   for (const setting of [/DATABASE_URL is not set/, /AUTH_MASTER_KEY is not set/, /AUTH_ISSUER is not https/]) {
     t.match(refused.stderr, setting)
@@ -79,7 +79,7 @@ t.test('production refuses to start with unsafe settings, each with what to set'
 
 t.test('in production a schema that is behind stops the start', async (t) => {
   const { url } = await emptyDatabase(t)
-  const refused = await keyturn(['serve'], {
+  const refused = await command(['serve'], {
     DATABASE_URL: url,
     NODE_ENV: 'production',
     AUTH_ISSUER: 'https://auth.example.com',
@@ -102,7 +102,7 @@ t.test('the doctor finds what is wrong, and the health check answers for contain
   ])
 
   const service = await startService(t, environment)
-  const probe = (PORT: string) => keyturn(['healthcheck'], { ...environment, PORT })
+  const probe = (PORT: string) => command(['healthcheck'], { ...environment, PORT })
   t.match(await probe(new URL(service.url).port), { code: 0, stdout: 'ready\n' })
   await service.kill('SIGTERM')
   t.match(await probe(new URL(service.url).port), { code: 1, stdout: /not ready/ })
@@ -111,7 +111,7 @@ t.test('the doctor finds what is wrong, and the health check answers for contain
 t.test('another master key is told as what it is', async (t) => {
   const { environment, run } = await terminal(t)
   await run('keys list')
-  const other = await keyturn(['keys', 'list'], { ...environment, AUTH_DATA_DIR: join(scratchFolder(t), 'other') })
+  const other = await command(['keys', 'list'], { ...environment, AUTH_DATA_DIR: join(scratchFolder(t), 'other') })
   t.equal(other.code, 1)
   t.match(other.stderr, /sealed under another master key\. Set AUTH_MASTER_KEY/)
 })
@@ -125,12 +125,12 @@ t.test('called wrongly, it says how', async (t) => {
     ['user create ada --password secret', /Unknown option '--password'/]
   ]
   for (const [line, sentence] of attempts) {
-    const { code, stderr } = await keyturn(line.split(' '), { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+    const { code, stderr } = await command(line.split(' '), { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
     t.equal(code, 2, line)
     t.match(stderr, sentence)
   }
-  t.match((await keyturn(['help'], {})).stdout, /Usage: keyturn <command>/)
-  const down = await keyturn(['user', 'list'], { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  t.match((await command(['help'], {})).stdout, /Usage: keyturn <command>/)
+  const down = await command(['user', 'list'], { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
   t.equal(down.code, 1)
   t.match(down.stderr, /ECONNREFUSED/)
 })

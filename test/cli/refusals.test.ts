@@ -1,6 +1,5 @@
 import t from 'tap'
-import { keyturn } from '../support/service.js'
-import { terminal } from '../support/terminal.js'
+import { command, terminal } from '../support/terminal.js'
 import { goodPassword } from '../support/world.js'
 
 t.test('whoever names what is not there is told so in words of the terminal', async (t) => {
@@ -28,7 +27,7 @@ t.test('roles and permissions have the names that HTTP lets them have', async (t
     [['user', 'permissions', 'ada', '--set', 'x y'], /- permissions\/0: Use 1 to 128 letters/],
     [['user', 'permissions', 'ada', '--set', 'x'.repeat(129)], /- permissions\/0: Use/]
   ] as const) {
-    const { code, stderr } = await keyturn([...words], environment)
+    const { code, stderr } = await command([...words], environment)
     t.equal(code, 1, words.join(' '))
     t.match(stderr, message)
   }

@@ -112,7 +112,9 @@ t.test('a session begins at one account by its key, as one row by its own', asyn
   const [insert, read, ...more] = await during(begin)
   t.strictSame(more, [])
   t.strictSame(keysOf(insert!, 'account'), [accountId])
-  t.strictSame(keysOf(insert!, 'session'), [sessionId])
+  t.strictSame(keysOf(insert!, 'session')[0], sessionId)
+  // Whether its device is a new one is asked of the earlier sessions of its account.
+  t.match(insert!.text, /from session as earlier\s+where earlier\.account_id = session\.account_id/)
   t.strictSame(othersOf(insert!), [])
   touchesOneSession(t, read!)
 })
@@ -132,5 +134,5 @@ t.test('a session ends by its key, and one row tells of it', async (t) => {
   t.strictSame(more, [])
   t.strictSame(keysOf(statement!, 'session'), [sessionId])
   t.strictSame(keysOf(statement!, 'account'), [])
-  t.strictSame(othersOf(statement!), ['revocation'])
+  t.strictSame(othersOf(statement!), ['audit_event', 'jsonb_to_recordset', 'revocation'])
 })

@@ -9,7 +9,11 @@ let host: ChildProcess | undefined
 let asked = 0
 
 /** Runs one command of the built program, in a process that has run others: to load it takes longer than most commands. */
-async function command(words: readonly string[], environment: Record<string, string>, input: string): Promise<Outcome> {
+export async function command(
+  words: readonly string[],
+  environment: Record<string, string>,
+  input: string
+): Promise<Outcome> {
   if (host === undefined) {
     host = fork(fileURLToPath(new URL('./command-host.js', import.meta.url)), { env: cleanEnvironment() })
     host.unref()
