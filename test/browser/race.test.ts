@@ -4,6 +4,16 @@ import { goodPassword } from '../support/world.js'
 
 const rounds = 20
 
+/** Refreshes, again where a token was overtaken on its way by two newer ones: that is a 503 that says so, and no sign-out. */
+async function refreshSooner(page: Parameters<typeof refresh>[0]): Promise<string | null> {
+  for (;;) {
+    const outcome = await refresh(page).catch((error: Error) => error)
+    if (!(outcome instanceof Error)) return outcome
+    if (!/AuthUnreachableError: service_unavailable/.test(outcome.message)) throw outcome
+    await page.waitForTimeout(100)
+  }
+}
+
 for (const [how, prepare, options] of [
   ['with locks and a channel', '', {}],
   ['without a channel', '', { tabSync: false }],
@@ -18,7 +28,7 @@ for (const [how, prepare, options] of [
     const tabs = [first, await w.tab(options), await w.tab(options)]
     const before = w.front.count('/v1/refresh')
     for (let round = 0; round < rounds; round++) {
-      const tokens = await Promise.all(tabs.map(refresh))
+      const tokens = await Promise.all(tabs.map(refreshSooner))
       t.ok(tokens.every(Boolean))
     }
     t.same(await Promise.all(tabs.map(status)), ['authenticated', 'authenticated', 'authenticated'])

@@ -188,7 +188,11 @@ t.test('requests that come in one go are answered one by one, in their order', a
   const broken = `${get('/livez')}${get('/v1/me')}GET /livez HTTP/1.1\r\nx\0: y\r\n\r\n${smuggled}`
   const { answers: some, closed } = await send(broken)
   const statuses = some.map(({ status }) => status)
-  t.same(statuses, [...[200, 401].slice(0, statuses.length - 1), 400], 'those that were answered before it, and its own')
+  t.same(
+    statuses,
+    [...[200, 401].slice(0, statuses.length - 1), 400],
+    'those that were answered before it, and its own'
+  )
   t.ok(closed && !some.some(({ status }) => status === 404), 'and none after it')
 })
 

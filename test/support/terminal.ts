@@ -12,7 +12,7 @@ let asked = 0
 export async function command(
   words: readonly string[],
   environment: Record<string, string>,
-  input: string
+  input = ''
 ): Promise<Outcome> {
   if (host === undefined) {
     host = fork(fileURLToPath(new URL('./command-host.js', import.meta.url)), { env: cleanEnvironment() })
