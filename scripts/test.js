@@ -20,9 +20,9 @@ import { startCluster } from '../dist/src/embedded/cluster.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const template = 'keyturn_template'
 const secondRun = ['test/http', 'test/db']
-/** What is about HTTP, passwords, proofs and other servers, whichever Postgres there is. */
-const sameOnEvery =
-  /(breached-passwords|closing|cross-product|dpop(-guard|-proofs)?|embedding|forward-auth|guard|key-providers|legacy-passwords|malformed-credentials|metrics|overload|pepper|seen-tokens|service|slow-clients|stuffing|tracing)\.test\.ts$/
+/** Of the tests over HTTP those that are about what the database does; the others ask it for nothing else. */
+const asksMuch =
+  /test.db.|http.(accounts|api-tokens|audit|broom|clients|group-commit|guessing|keys|late-requests|refresh|revocations|roles|session-limit|sessions|shared-rate-limits|status-lists)\.test\.ts$/
 
 /** Makes embedded servers of its own, whichever the run is on. */
 const bringsItsOwn = join('test', 'db', 'embedded.test.ts')
@@ -220,7 +220,7 @@ function testFiles(folder) {
 
 async function main(args, resources) {
   const results = [await runOn(findServer, args, resources)]
-  const files = secondRun.flatMap(testFiles).filter((file) => file !== bringsItsOwn && !sameOnEvery.test(file))
+  const files = secondRun.flatMap(testFiles).filter((file) => file !== bringsItsOwn && asksMuch.test(file))
   const hasFiles = args.some((arg) => !arg.startsWith('-'))
   if (!hasFiles && results[0].kind !== 'embedded' && files.length > 0) {
     console.log('\nAgain on the embedded server, what works on a database:')

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import type { Test } from 'tap'
-import { keyturn } from './service.js'
+import { command } from './terminal.js'
 import { type Change, world } from './world.js'
 
 /** A file of test/vectors/imports. */
@@ -31,7 +31,7 @@ export async function importing(t: Test, change?: Change) {
   const masterKey = Buffer.alloc(32, 'test master key').toString('base64')
   const environment = { DATABASE_URL: w.url, AUTH_MASTER_KEY: masterKey }
   const run = (words: readonly string[], input = '', more: Record<string, string> = {}) =>
-    keyturn(['users', 'import', ...words], { ...environment, ...more }, input)
+    command(['users', 'import', ...words], { ...environment, ...more }, input)
   return {
     w,
     client,
