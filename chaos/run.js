@@ -13,7 +13,7 @@ import { whyNoMounts } from './lib/disk.js'
 import { faults } from './lib/faults.js'
 import { closeAgents, send } from './lib/http.js'
 import { Ledger, Tally } from './lib/ledger.js'
-import { mustBeZero, toDocument, toMarkdown, toNotes } from './lib/report.js'
+import { mustBeZero, ofTime, toDocument, toMarkdown, toNotes } from './lib/report.js'
 import { startTopology } from './lib/topology.js'
 
 const { values: options } = parseArgs({
@@ -160,7 +160,9 @@ const table = toMarkdown(rows)
 console.log(`\n${table}\n\n${toNotes(rows).join('\n')}\n`)
 console.log(`${sum('requests')} requests in ${Math.round((performance.now() - started) / 1000)} s`)
 for (const [name, words] of Object.entries(mustBeZero)) console.log(`${words}: ${sum(name)}`)
-if (Object.keys(mustBeZero).some((name) => sum(name) > 0)) process.exitCode = 1
+// A quick run shares its machine with others: its times are told, and decide nothing.
+const decisive = Object.keys(mustBeZero).filter((name) => !(options.quick && ofTime.includes(name)))
+if (decisive.some((name) => sum(name) > 0)) process.exitCode = 1
 if (!options.quick && options.only === undefined) {
   const machine = {
     cpu: cpus()[0]?.model.trim(),

@@ -32,6 +32,9 @@ export const mustBeZero = {
   tooSlow: 'p99 of verify or refresh beyond a second during the flood'
 }
 
+/** Those of them that are about times, and so about whatever else the machine has to do. */
+export const ofTime = ['unhealed', 'tooSlow']
+
 export function toMarkdown(rows) {
   return [
     `| ${columns.map(([name]) => name).join(' | ')} |`,
