@@ -83,6 +83,8 @@ async function deployments(t: Test) {
     ...options,
     logger: false,
     database: { ...options.database, url: link.url },
+    // What happened is written down a moment later, by statements of its own.
+    audit: { ...options.audit, retention: null },
     // Whatever is asked now and then must not be taken for an answer to a token.
     revocations: { ...options.revocations, pollInterval: 3_600_000 },
     signing: { ...options.signing, pollInterval: 3_600_000 },

@@ -240,7 +240,8 @@ t.test('a refresh with a proof is two statements', async (t) => {
   const link = await countingLink(t, w.url)
   const counted = await w.replica((options) => ({
     ...options,
-    database: { ...options.database, url: link.url, poolSize: 1 }
+    database: { ...options.database, url: link.url, poolSize: 1 },
+    audit: { ...options.audit, retention: null }
   }))
   const refresh = async (refresh_token: string): Promise<BoundTokens> => {
     const headers = { dpop: proofFor(w, key, { path: '/v1/refresh' }) }

@@ -39,6 +39,8 @@ t.test('whatever is wrong with a credential, it is 400 or 401, and no query wher
     authenticators: { order: ['session', 'token', 'bearer', 'basic'], custom: [] },
     drf: { ...options.drf!, authenticators: ['bearer', 'token', 'basic'] },
     database: { ...options.database, url: link.url },
+    // What happened is written down a moment later, by statements of its own.
+    audit: { ...options.audit, retention: null },
     revocations: { ...options.revocations, pollInterval: 3_600_000 }
   }))
   const { id } = await w.app.flows.createAccount({ username: 'ada', password: goodPassword })
