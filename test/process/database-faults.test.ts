@@ -187,8 +187,13 @@ t.test('with a Postgres', async (t) => {
     await postgres.query(endConnections)
     for (;;) {
       const client = await postgres.open().catch(() => null)
-      if (client === null) break
-      taken.push(client)
+      if (client !== null) {
+        taken.push(client)
+        continue
+      }
+      // Until the service was too late for each of them: it asks for one now and then by itself.
+      const { rowCount } = await taken[0]!.query(endConnections)
+      if (rowCount === 0) break
     }
     t.ok(taken.length > 0)
     t.ok((await refusals(t, all, 10)) < 2_000)
