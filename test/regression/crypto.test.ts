@@ -32,6 +32,10 @@ t.test('CVE-2026-21713, CVE-2022-31142: secrets are compared in constant time', 
     'src/plugins/vault.ts: sealed[0] === version ? sealing.find(({ id }) => id.equals(sealed.subarray(1, 5))) : undefined',
     // Two rows of our own table.
     "src/plugins/keys.ts: return 'sealed' in one && 'sealed' in other && !one.sealed.equals(other.sealed)",
+    // Links of the audit's chain, by a command on what its owner keeps: whoever changed one sees no answer to try another by.
+    "src/domain/audit-chain.ts: if (!event.link.equals(expected.link)) return broken(event.position, event.id, 'changed')",
+    "src/domain/audit-chain.ts: if (!last.link.equals(ends.last.link)) return broken(last.position, null, 'changed')",
+    'src/flows/audit-chain.ts: if (!isKept || atHead?.equals(head.link)) return { ...verdict, ...outside }',
     // Lists of passwords that leaked, which are for everybody.
     'src/plugins/breached-passwords.ts: if (found === digest) return true',
     'src/plugins/breached-passwords.ts: if (suffix.toUpperCase() === digest.slice(5)) return Number(count) > 0'
