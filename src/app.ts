@@ -16,7 +16,7 @@ import { type BroomOptions, broom } from './plugins/broom.js'
 import { callers } from './plugins/callers.js'
 import { clientAuthentication } from './plugins/client-authentication.js'
 import { clock as followClock } from './plugins/clock.js'
-import { type ConnectionsOptions, connections, serverOptions } from './plugins/connections.js'
+import { type ConnectionsOptions, connections, lastConnections, serverOptions } from './plugins/connections.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
 import { type DpopOptions, dpop } from './plugins/dpop.js'
@@ -336,4 +336,5 @@ async function addRoutes(app: FastifyInstance, options: AppOptions): Promise<voi
       })
     }
   })
+  await app.register(lastConnections)
 }

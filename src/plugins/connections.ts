@@ -47,6 +47,29 @@ export function serverOptions(options: ConnectionsOptions) {
   } as const
 }
 
+/** Milliseconds that a turn of the event loop takes in which there was nothing to do. */
+const calm = 0.2
+/** How many turns are waited for one. */
+const maxTurns = 200
+
+/**
+ * To be registered after all others, so that nothing happens between it and the end of listening. Connections that the
+ * system has taken and this process has not are reset when nobody listens any more, and the requests on them are lost. Each
+ * turn takes up all that wait; after one in which nothing else was done, none came since.
+ */
+export const lastConnections = fp(
+  async (app) => {
+    app.addHook('preClose', async () => {
+      for (let turn = 0; turn < maxTurns; turn++) {
+        const since = performance.now()
+        await immediate()
+        if (performance.now() - since < calm) return
+      }
+    })
+  },
+  { name: 'last-connections', dependencies: ['connections'], fastify: '5.x' }
+)
+
 /**
  * Bounds the connections, and lets a service close as soon as its requests are answered. What Node closes by itself are the connections that are idle
  * at that moment; it would wait a minute for one that answers its last request afterwards and is kept alive, and for one
@@ -68,9 +91,6 @@ export const connections = fp<ConnectionsOptions>(
         app.log.info({ ms: milliseconds }, 'about to stop: not ready any more')
         await delay(milliseconds)
       }
-      // What was accepted by the system is taken up before anything else is done: the connections that it still holds when
-      // nobody listens any more are lost, and the requests on them.
-      await immediate()
     })
     const open = new Set<Socket>()
     server.on('connection', (socket) => {

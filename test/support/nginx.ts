@@ -31,9 +31,11 @@ export async function nginx(t: Test, replicas: readonly Service[]): Promise<stri
     stdio: 'inherit'
   })
   const closed = once(child, 'close')
+  const errors = () => readFileSync(join(folder, 'error.log'), 'utf8')
   t.teardown(async () => {
     child.kill('SIGTERM')
     await closed
+    if (!t.passing()) t.comment(`what nginx says of it: ${errors()}`)
   })
   const url = `http://127.0.0.1:${port}`
   const deadline = Date.now() + 10_000
@@ -43,8 +45,7 @@ export async function nginx(t: Test, replicas: readonly Service[]): Promise<stri
       () => false
     ))
   ) {
-    if (Date.now() > deadline)
-      throw new Error(`nginx does not answer: ${readFileSync(join(folder, 'error.log'), 'utf8')}`)
+    if (Date.now() > deadline) throw new Error(`nginx does not answer: ${errors()}`)
   }
   return url
 }
