@@ -43,6 +43,7 @@ import { requesters } from './plugins/requesters.js'
 import { responseHeaders } from './plugins/response-headers.js'
 import { type RevocationFeedOptions, revocationFeed } from './plugins/revocation-feed.js'
 import { type RevocationsOptions, revocations } from './plugins/revocations.js'
+import { compilersFactory } from './plugins/schema-compilers.js'
 import { sealedValuesPlugin } from './plugins/sealed-values.js'
 import { statusLists } from './plugins/status-lists.js'
 import { type TracingOptions, tracing } from './plugins/tracing.js'
@@ -153,6 +154,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     clientErrorHandler: clientError(options.issuer),
     routerOptions: { maxParamLength: 200 },
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
+    schemaController: { compilersFactory: compilersFactory as object },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
   }).withTypeProvider<TypeBoxTypeProvider>()
   try {
