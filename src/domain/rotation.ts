@@ -18,11 +18,19 @@ export interface RotationRules {
   readonly lostResponse: 'recover' | 'strict'
 }
 
+/** A time in which whoever judges had no database to ask: what was done in it has been answered to nobody. */
+export interface Outage {
+  readonly since: Date
+  readonly until: Date
+}
+
 /** The request that a refresh token came in, where it may have waited for long: in a socket, or for a machine that slept. */
 export interface Arrival {
   readonly receivedAt: Date
   /** Whether whoever sent it has hung up since. */
   readonly isAbandoned: boolean
+  /** The last one, also where it lasts. */
+  readonly outage?: Outage | null
 }
 
 export type RotationVerdict =
@@ -38,6 +46,14 @@ export function whyOver(held: HeldSession, now: Date): 'ended' | 'disabled' | 'e
   if (held.endedBecause !== null) return 'ended'
   if (held.accountDisabled) return 'disabled'
   return held.expiresAt <= now || held.idleExpiresAt <= now ? 'expired' : null
+}
+
+/** Milliseconds since the rotation in which its answer could be asked for again. */
+function timeToAsk({ rotatedAt }: HeldSession, now: Date, outage: Outage | null): number {
+  const age = now.getTime() - rotatedAt.getTime()
+  if (outage === null) return age
+  const [since, until] = [Math.max(rotatedAt.getTime(), outage.since.getTime()), Math.min(+now, +outage.until)]
+  return age - Math.max(0, until - since)
 }
 
 /**
@@ -63,7 +79,7 @@ export function judgeRefresh(
   if (generation >= held.generation) return { kind: 'rotate' }
   // The predecessor alone can have lost its answer: that its successor is current means that it was never presented.
   if (generation === held.generation - 1) {
-    if (now.getTime() - held.rotatedAt.getTime() <= rules.replayWindow) return { kind: 'replay', late: false }
+    if (timeToAsk(held, now, arrival.outage ?? null) <= rules.replayWindow) return { kind: 'replay', late: false }
     if (held.bound && rules.lostResponse === 'recover') return { kind: 'replay', late: true }
   }
   const mayBeLate = arrival.isAbandoned || arrival.receivedAt < held.rotatedAt

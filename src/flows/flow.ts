@@ -6,7 +6,7 @@ import type { GuessRules } from '../domain/guessing.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { Rate } from '../domain/rate-limit.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
-import type { RotationRules } from '../domain/rotation.js'
+import type { Outage, RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
 import type { Rotation } from '../storage/rotations.js'
 import type { EndedBecause, Ending, LiveSession } from '../storage/sessions.js'
@@ -49,6 +49,8 @@ export interface Tools {
   readonly entropy: (bytes: number) => Buffer
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
+  /** The last time in which there was no database to ask; it counts towards no replay window. */
+  readonly outage: () => Outage | null
   readonly passwords: PasswordHasher
   /** Whether a password leaked somewhere; false where nobody can be asked. */
   readonly isBreached: (password: string) => Promise<boolean>

@@ -22,13 +22,13 @@ export function assertKey(session: sessions.Session, jkt: string | null): void {
 
 /** What a token of this generation deserves that this requester sent, at the time when its flow began. */
 export function judgePresented(
-  { settings }: Tools,
+  { settings, outage }: Tools,
   held: HeldSession,
   generation: number,
   now: Date,
   requester: Requester
 ): RotationVerdict {
-  const arrival = { receivedAt: requester.receivedAt ?? now, isAbandoned: requester.hasLeft() }
+  const arrival = { receivedAt: requester.receivedAt ?? now, isAbandoned: requester.hasLeft(), outage: outage() }
   return judgeRefresh(held, generation, settings.rotation, now, arrival)
 }
 

@@ -95,6 +95,7 @@ export const flows = fp<FlowsOptions>(
       clock,
       entropy: randomBytes,
       rotate: makeRotator(app.db),
+      outage: app.revocations.outage,
       passwords: app.passwords,
       isBreached: app.isBreached,
       counts: app.rateLimits.counts,

@@ -4,6 +4,7 @@ import { Refusal } from '../domain/refusal.js'
 import { type Revocation, RevocationSet } from '../domain/revocation.js'
 import { idOf, origin } from '../domain/revocation-cursor.js'
 import { RevocationLog } from '../domain/revocation-log.js'
+import type { Outage } from '../domain/rotation.js'
 import * as storage from '../storage/revocations.js'
 import { freshRead } from './fresh-read.js'
 
@@ -14,6 +15,8 @@ export interface Revocations {
   isCurrent(): boolean
   /** Milliseconds for which something may have been revoked that this replica has not read. */
   staleness(): number
+  /** The last time in which this replica could read nothing for a while, also where that lasts; null before the first. */
+  outage(): Outage | null
   /** Whether that is less than it may be. */
   isKnown(): boolean
   /** How many entries are held. */
@@ -59,7 +62,13 @@ export const revocations = fp<RevocationsOptions>(
     let log = new RevocationLog()
     let prunedAt = 0
     let readAt = Number.NEGATIVE_INFINITY
+    let lastOutage: Outage | null = null
     const listeners = new Set<() => void>()
+    const lately = pollInterval * 3
+    const outageOf = (milliseconds: number, until: Date): Outage => ({
+      since: new Date(until.getTime() - milliseconds),
+      until
+    })
 
     /** Goes on from what is held; what is read anew is looked at by nobody until it is whole. */
     async function load(): Promise<void> {
@@ -87,8 +96,9 @@ export const revocations = fp<RevocationsOptions>(
       }
       held = set
       log = entries
-      readAt = startedAt
       const now = clock()
+      if (startedAt - readAt >= lately && Number.isFinite(readAt)) lastOutage = outageOf(startedAt - readAt, now)
+      readAt = startedAt
       if (Math.abs(now.getTime() - prunedAt) >= pruneInterval) {
         held.prune(now)
         log.prune(now)
@@ -105,8 +115,9 @@ export const revocations = fp<RevocationsOptions>(
 
     app.decorate('revocations', {
       find: (who) => held.find(who),
-      isCurrent: () => staleness() < pollInterval * 3,
+      isCurrent: () => staleness() < lately,
       staleness,
+      outage: () => (staleness() < lately ? lastOutage : outageOf(staleness(), clock())),
       size: () => held.size,
       isKnown: () => staleness() < maxStaleness,
       assertKnown() {

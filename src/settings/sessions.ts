@@ -19,7 +19,7 @@ export const sessions = {
     parse: duration('1m', '3650d')
   }),
   AUTH_REFRESH_REPLAY_WINDOW: define({
-    help: 'For so long a refresh token that was just used gets the very same successor again: tabs race, answers get lost.',
+    help: 'For so long a refresh token that was just used gets the very same successor again: tabs race, answers get lost. Time in which the service cannot read its database does not count.',
     fallback: '30s',
     parse: duration('0s', '10m')
   }),

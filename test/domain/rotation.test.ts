@@ -91,6 +91,20 @@ t.test('its age gives nobody a longer window or a longer session', async (t) => 
   t.same(judgeRefresh({ ...held, expiresAt: now }, 5, rules, now, arrival), { kind: 'refuse', because: 'expired' })
 })
 
+t.test('a time without a database does not count towards the window', async (t) => {
+  const came = { receivedAt: now, isAbandoned: false }
+  const rotated = { ...held, rotatedAt: at(-100) }
+  const judge = (since: number, until: number, generation = 4) =>
+    judgeRefresh(rotated, generation, rules, now, { ...came, outage: { since: at(since), until: at(until) } })
+  const replay: RotationVerdict = { kind: 'replay', late: false }
+  t.same(judge(-90, -20), replay, 'ten seconds before it and twenty after it')
+  t.same(judge(-200, -30), replay, 'what was before the rotation is no matter')
+  t.same(judge(-80, 10), replay, 'and it lasts until it is over')
+  t.same(judge(-90, -21), reuse, 'a second more in which the answer could be asked for')
+  t.same(judge(-200, -120), reuse, 'one before the rotation')
+  t.same(judge(-90, -20, 3), reuse, 'a token two generations old')
+})
+
 for (const [title, session, generation, settings, verdict] of cases) {
   t.test(title, async (t) => {
     t.same(judgeRefresh(session, generation, settings, now), verdict)
