@@ -7,7 +7,7 @@ import { wordsOfIssuer } from './domain/context-words.js'
 import { signingAlgorithms } from './domain/key-ring.js'
 import { type Pepper, pepperOf } from './domain/pepper.js'
 import { loadBlocklist } from './password-lists.js'
-import { type Environment, readSettings, type Settings } from './settings.js'
+import { type Environment, readAnew, readSettings, type Settings } from './settings.js'
 
 /** All that a process needs to know, read once. */
 export interface Config {
@@ -171,7 +171,8 @@ export function readConfig(environment: Environment, version: string): Config {
         max: settings.AUTH_MAX_CONNECTIONS
       },
       database: {
-        url: databaseUrl,
+        // Its password is changed by others, and a file of secrets with it, while the service runs.
+        url: environment.DATABASE_URL_FILE ? readAnew('DATABASE_URL', environment, databaseUrl) : databaseUrl,
         poolSize: settings.AUTH_DATABASE_POOL_SIZE,
         timeout: settings.AUTH_DATABASE_TIMEOUT
       },

@@ -57,6 +57,25 @@ function textOf(name: string, setting: Setting<unknown>, environment: Environmen
   return content
 }
 
+/** Reads a setting again each time it is asked, and says what it was where that cannot be: its file is just being replaced. */
+export function readAnew<Name extends keyof Settings>(
+  name: Name,
+  environment: Environment,
+  first: NonNullable<Settings[Name]>
+): () => NonNullable<Settings[Name]> {
+  const setting = definitions[name] as Setting<unknown>
+  let last = first
+  return () => {
+    try {
+      const text = textOf(name, setting, environment)
+      if (text !== undefined) last = setting.parse(text) as NonNullable<Settings[Name]>
+    } catch {
+      // The connection itself tells whether it still holds.
+    }
+    return last
+  }
+}
+
 /** How many letters to change to come from one to the other. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at)

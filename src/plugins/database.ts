@@ -13,8 +13,11 @@ declare module 'fastify' {
   }
 }
 
+/** Where the database is and as whom; asked anew for each connection where it is a function. */
+type DatabaseAddress = string | (() => string)
+
 export interface DatabaseOptions {
-  readonly url: string
+  readonly url: DatabaseAddress
   readonly poolSize: number
   /** Milliseconds that a connection, and then a statement, may take; also the longest wait for a lock. */
   readonly timeout: number
@@ -24,13 +27,13 @@ export interface DatabaseOptions {
 type OnBreaker = (state: 'open' | 'closed', because: string) => void
 
 /** What Postgres says when it is going, coming, full or read-only (SQLSTATE classes and codes). */
-const unavailable = /^(08...|53...|57P0[123]|57014|55P03|25006|40001|40P01|XX000)$/
+const unavailable = /^(08...|53...|57P0[123]|57014|55P03|58...|25006|40001|40P01|XX000)$/
 /** What the driver and the operating system say when there is nobody to talk to; these errors carry no SQLSTATE. */
 const disconnected =
   /ECONN|ETIMEDOUT|EPIPE|ENOENT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|Connection terminated|timeout exceeded|Query read timeout|not queryable|shutting down/i
 
 /** Of those, what says that the next one would fare no better: not a lock, a conflict, or a standby that can be read. */
-const silent = /^(08...|53...|57P0[123]|57014)$/
+const silent = /^(08...|53...|57P0[123]|57014|58...)$/
 
 const codeOf = (error: unknown) => error as { code?: string; message?: string }
 
@@ -40,9 +43,13 @@ const isDisconnected = (error: unknown) => {
 }
 
 function orUnavailable(error: unknown): Error {
-  const { code, message = '' } = codeOf(error)
+  const { code } = codeOf(error)
   const isGone = (code !== undefined && unavailable.test(code)) || isDisconnected(error)
-  if (!isGone) return error as Error
+  return isGone ? notAvailable(error) : (error as Error)
+}
+
+function notAvailable(error: unknown): Refusal {
+  const { code, message = '' } = codeOf(error)
   return new Refusal('service_unavailable', { because: `database: ${message || code}`, retryAfter: 1, cause: error })
 }
 
@@ -129,10 +136,17 @@ class DatabaseBreaker {
   failed(error: unknown): void {
     const { code } = codeOf(error)
     const isSilent = (code !== undefined && silent.test(code)) || isDisconnected(error)
-    this.#go(isSilent ? 'failed' : 'answered')
+    if (isSilent) this.unreachable(error)
+    else this.#go('answered')
+  }
+
+  /** There is no connection to be had, for whatever reason: also a password that was changed. */
+  unreachable(error: unknown): void {
+    const { code = '', message } = codeOf(error)
+    this.#go('failed')
     if (this.#state.kind !== 'open' || this.#timer !== undefined) return
     this.#opened++
-    this.#tell('open', codeOf(error).message || code!)
+    this.#tell('open', message || code)
     // The first one at once: a server that ended its connections and takes new ones is missed for a moment only.
     this.#probeAfter(0)
   }
@@ -162,6 +176,8 @@ class DatabaseBreaker {
   }
 }
 
+const addressOf = (url: DatabaseAddress) => (typeof url === 'string' ? url : url())
+
 /** The driver's pool as Kysely wants it: statements by name, and a connection that failed is not used again. */
 function kyselyPool(pool: pg.Pool, breaker: DatabaseBreaker, timeout: number, tracing: Tracing | null): PostgresPool {
   return {
@@ -169,8 +185,8 @@ function kyselyPool(pool: pg.Pool, breaker: DatabaseBreaker, timeout: number, tr
       breaker.assertClosed()
       const since = performance.now()
       const client = await pool.connect().catch((error) => {
-        breaker.failed(error)
-        throw orUnavailable(error)
+        breaker.unreachable(error)
+        throw notAvailable(error)
       })
       // What the wait for a connection took is taken from the first statement, so that both are over in time.
       const left = firstStatementFactor * timeout - (performance.now() - since)
@@ -219,7 +235,11 @@ export function openDatabase(
   tracing: Tracing | null = null
 ): Db {
   const pool = new pg.Pool({
-    connectionString: options.url,
+    Client: class extends pg.Client {
+      constructor(config?: pg.ClientConfig) {
+        super({ ...config, connectionString: addressOf(options.url) })
+      }
+    },
     max: options.poolSize,
     connectionTimeoutMillis: options.timeout,
     query_timeout: patienceWith(options.timeout),
@@ -267,7 +287,7 @@ const relistenAfter = 1_000
  * time that listening begins: what was notified before then has been missed.
  */
 export function listen(
-  url: string,
+  url: DatabaseAddress,
   channels: ReadonlyMap<string, () => void>,
   onLost: (error: Error) => void
 ): { readonly started: Promise<void>; close(): Promise<void> } {
@@ -277,7 +297,7 @@ export function listen(
 
   async function connect(): Promise<void> {
     const attempt = new pg.Client({
-      connectionString: url,
+      connectionString: addressOf(url),
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       application_name: 'keyturn listener'

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { listen } from './database.js'
+import { type DatabaseOptions, listen } from './database.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -13,7 +13,7 @@ declare module 'fastify' {
 }
 
 export interface NotificationsOptions {
-  readonly databaseUrl: string
+  readonly databaseUrl: DatabaseOptions['url']
 }
 
 /** The one connection on which this replica listens, for everything that others may change. */

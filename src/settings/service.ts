@@ -44,7 +44,7 @@ export const service = {
     parse: text
   }),
   DATABASE_URL: optional({
-    help: 'Postgres 13 or newer, at one host. Without it the embedded Postgres is used.',
+    help: 'Postgres 13 or newer, at one host. Without it the embedded Postgres is used. Its file is read again for each new connection.',
     secret: true,
     example: 'postgres://keyturn:password@localhost:5432/keyturn',
     parse: databaseUrl
