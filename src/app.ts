@@ -153,9 +153,18 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: frameworkError(options.issuer),
     clientErrorHandler: clientError(options.issuer),
     routerOptions: { maxParamLength: 200 },
-    // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most.
     schemaController: { compilersFactory: compilersFactory as object },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } }
+    // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most. `verbose`: an
+    // error carries its schema, whose words say what is asked for.
+    ajv: {
+      customOptions: {
+        removeAdditional: false,
+        coerceTypes: false,
+        useDefaults: false,
+        allErrors: true,
+        verbose: true
+      }
+    }
   }).withTypeProvider<TypeBoxTypeProvider>()
   try {
     await assemble(app, options)

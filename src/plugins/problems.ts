@@ -32,6 +32,7 @@ interface SchemaError {
   readonly keyword: string
   readonly message?: string
   readonly params: Record<string, unknown>
+  readonly parentSchema?: { readonly description?: string }
 }
 
 /** Escapes a member name for a JSON Pointer (RFC 6901 §3). */
@@ -47,7 +48,14 @@ function toViolation(error: SchemaError): Violation {
     const pointer = `${error.instancePath}/${escapeToken(String(params.additionalProperty))}`
     return { pointer, code: 'unknown', detail: 'This member is not known here. Leave it out.' }
   }
-  return { pointer: error.instancePath, code: error.keyword, detail: `It ${error.message ?? 'is not valid'}.` }
+  const detail = `It ${error.message ?? 'is not valid'}.`
+  const { description } = error.parentSchema ?? {}
+  return {
+    pointer: error.instancePath,
+    code: error.keyword,
+    // What a pattern means is said in words by whoever wrote it.
+    detail: description === undefined ? detail : `${detail} ${description}`
+  }
 }
 
 /** Errors of one member that say the same are told once; a `const` within a choice says less than the choice. */
