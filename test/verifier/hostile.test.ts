@@ -160,6 +160,11 @@ t.test('metadata is believed for its own issuer and its own origin alone', async
     t.equal(await verdictOf(verifier, token), 'keys_unavailable', title)
     await verifier.close()
   }
+  const [, [, slashed]] = bad as [unknown, [string, object]]
+  const misspelt = await setUp(t, { [metadataPath]: json(slashed), [otherPath]: json(slashed) })
+  await t.rejects(misspelt.verifier.ready(), {
+    message: /it says https:\S+\/, and the option "issuer" https:\S+[^/], /
+  })
   const { verifier, token } = await setUp(t, { [metadataPath]: json(own) })
   t.equal(await verdictOf(verifier, token), 'good', 'and as it should be it is')
 })

@@ -353,7 +353,11 @@ t.test('one route can ask whether a token is alive at this moment, and the other
   t.equal(await verdictOf(verifier, tokens.access_token), 'good', 'elsewhere it is good until it expires')
   t.match(await errorOf(verifier.verify(tokens.access_token, fresh)), { status: 401, code: 'token_revoked' })
   const without = verifierOf(t, w)
-  t.match(await errorOf(without.verify(tokens.access_token, fresh)), { status: 503, code: 'revocation_unavailable' })
+  t.match(await errorOf(without.verify(tokens.access_token, fresh)), {
+    status: 503,
+    code: 'revocation_unavailable',
+    internal: { because: /give the verifier the option "client"/ }
+  })
   t.match(await t.rejects(verifier.check({} as never, fresh)), {})
 })
 

@@ -72,7 +72,13 @@ export class Discovery {
   #read(text: string): Endpoints {
     const metadata = objectOf(text)
     // RFC 8414 §3.3: letter by letter.
-    if (metadata.issuer !== this.#settings.issuer) throw new OutgoingError('the metadata is of another issuer')
+    const { issuer } = metadata
+    if (issuer !== this.#settings.issuer) {
+      const said = typeof issuer === 'string' ? issuer.slice(0, 200) : 'none'
+      throw new OutgoingError(
+        `the metadata is of another issuer: it says ${said}, and the option "issuer" ${this.#settings.issuer}, which must be the same letter by letter`
+      )
+    }
     const own = (value: unknown) => (value === undefined ? undefined : this.reached(value))
     return {
       keys: own(metadata.jwks_uri),

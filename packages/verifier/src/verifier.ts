@@ -232,11 +232,12 @@ class OfflineVerifier<C extends object> implements Verifier<C> {
     }
   }
 
-  #over(life: 'revoked' | 'unknown', scheme: Scheme): AuthError {
+  #over(life: 'revoked' | 'unknown', scheme: Scheme, asked: RevocationSource = this.#source): AuthError {
     this.#settings.metrics('token', 1, { outcome: life === 'revoked' ? 'revoked' : 'revocation_unavailable' })
-    return life === 'revoked'
-      ? this.#refusal('token_revoked', { because: 'it was revoked', scheme })
-      : this.#refusal('revocation_unavailable', { because: 'what has ended is not known', scheme })
+    if (life === 'revoked') return this.#refusal('token_revoked', { because: 'it was revoked', scheme })
+    const why = asked.health()?.lastError
+    const because = `what has ended is not known${why === undefined ? '' : `: ${why}`}`
+    return this.#refusal('revocation_unavailable', { because, scheme })
   }
 
   async #prove({ token, principal }: HeldToken<C>, proof: string | undefined, request?: RequestFacts): Promise<void> {
@@ -287,7 +288,7 @@ class OfflineVerifier<C extends object> implements Verifier<C> {
     const otherwise = judge(need, { ...facts, checks, fresh: true })
     if (!otherwise.ok) return otherwise
     const life = await this.#introspection.ask(this.#held(principal))
-    if (life === 'unknown') throw this.#over(life, scheme)
+    if (life === 'unknown') throw this.#over(life, scheme, this.#introspection)
     return judge(need, { ...facts, checks, fresh: life === 'alive' })
   }
 
