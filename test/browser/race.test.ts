@@ -39,6 +39,26 @@ for (const [how, prepare, options] of [
   })
 }
 
+t.test('a tab that sleeps with the lock holds nobody up', needsChromium, async (t) => {
+  const w = await chromiumWorld(t)
+  await w.context.clock.install()
+  const [sleeping, awake] = [await w.tab(), await w.tab()]
+  await login(awake, await w.account(), goodPassword)
+  await becomes(sleeping, 'authenticated')
+  await sleeping.evaluate(() => {
+    const name = `keyturn:${location.origin}:web`
+    return new Promise<void>((taken) => {
+      void navigator.locks.request(name, () => new Promise(() => taken()))
+    })
+  })
+  const waiting = refresh(awake)
+  await awake.waitForFunction(async () => (await navigator.locks.query()).pending?.length === 1)
+  t.equal(w.front.count('/v1/refresh'), 2, 'those of the loads')
+  await w.context.clock.fastForward(3_000)
+  t.ok(await waiting)
+  t.same(await w.signOuts(), [])
+})
+
 t.test('a tab that is closed in the middle of a refresh takes nobody along', needsChromium, async (t) => {
   const w = await chromiumWorld(t)
   const [closing, staying] = [await w.tab(), await w.tab()]
