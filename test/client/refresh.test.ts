@@ -114,6 +114,40 @@ t.test('whoever gives up waiting gives up alone', async (t) => {
   t.ok(await patient)
 })
 
+t.test('whoever holds the lock, or refuses it, keeps no refresh waiting', async (t) => {
+  const { w, tab } = await signedIn(t)
+  const held = w.front.hold('/v1/login')
+  const signingIn = tab.client.login({ username: await w.account(), password: goodPassword })
+  await held.arrived
+  const refreshing = tab.client.getAccessToken({ forceRefresh: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  tab.clock.pass(2_900)
+  t.equal(w.front.count('/v1/refresh'), 0)
+  tab.clock.pass(100)
+  await new Promise((resolve) => setImmediate(resolve))
+  // The time in which it would hear of a token that another tab got.
+  tab.clock.pass(100)
+  t.ok(await refreshing)
+  t.match(tab.logs, [{ code: 'lock_passed' }])
+  held.release()
+  t.match(await signingIn, { ok: true })
+
+  // As in a frame without an origin.
+  const former = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
+  const locks = { request: () => Promise.reject(new DOMException('denied', 'SecurityError')) }
+  Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable: true })
+  t.teardown(() => {
+    Reflect.deleteProperty(globalThis, 'navigator')
+    if (former) Object.defineProperty(globalThis, 'navigator', former)
+  })
+  const framed = new FakeBrowser(w, t).tab()
+  t.match(await framed.client.login({ username: await w.account(), password: goodPassword }), { ok: true })
+  const next = framed.client.getAccessToken({ forceRefresh: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  framed.clock.pass(100)
+  t.ok(await next)
+})
+
 t.test('a token that must be good for longer than tokens live is the newest there is', async (t) => {
   const { w, tab } = await signedIn(t)
   t.ok(await tab.client.getAccessToken({ minValidityMs: 60 * minute }))
@@ -171,6 +205,31 @@ t.test('a page that is loaded while the service is away comes to its session whe
   late.clock.pass(2_000)
   t.ok(await until(() => late.client.state.status === 'authenticated'))
   t.match(late.events.at(-1), { type: 'signed_in', via: 'restore' })
+})
+
+t.test('chance keeps tabs that began together apart: the next token, and what is tried again', async (t) => {
+  const { random } = Math
+  t.teardown(() => Object.assign(Math, { random }))
+  for (const [chance, early, late, wait] of [
+    [0, 6.7, 7.3, 1_000],
+    [0.999, 8.2, 8.9, 500.5]
+  ] as const) {
+    Math.random = () => chance
+    const { w, browser, tab } = await signedIn(t)
+    tab.clock.pass(early * minute)
+    t.equal(w.front.count('/v1/refresh'), 0, `${chance}: not yet`)
+    tab.clock.pass((late - early) * minute)
+    t.ok(await until(() => tab.events.some(({ type }) => type === 'refreshed')), `${chance}: by now`)
+    w.front.break({ kind: 'answer', status: 503 })
+    const other = browser.tab()
+    const state = await other.client.ready()
+    t.equal(state.status === 'unreachable' && state.retryAt - other.clock.wall(), wait)
+    await tab.client.logout()
+    tab.clock.pass(wait - 1)
+    t.equal(w.front.count('/v1/logout'), 1)
+    tab.clock.pass(1)
+    t.ok(await until(() => w.front.count('/v1/logout') === 2))
+  }
 })
 
 t.test('the waits after failures double up to a minute, and what the service asks for counts up to five', async (t) => {
