@@ -1,8 +1,9 @@
 import t from 'tap'
+import { accountOf } from '../../packages/client/src/account.js'
 import type { SignedOutReason } from '../../packages/client/src/index.js'
 import { browserWorld } from '../support/browser-world.js'
 import { FakeBrowser } from '../support/fake-browser.js'
-import type { Fault } from '../support/front.js'
+import { type Fault, front } from '../support/front.js'
 import { goodPassword } from '../support/world.js'
 
 const json = { 'content-type': 'application/json' }
@@ -79,6 +80,24 @@ t.test('no answer that is not the service’s definite word ends a session', asy
     t.ok(await tab.client.getAccessToken({ forceRefresh: true }), `${what}: and it goes on`)
   }
   t.equal(tab.signOuts(), 0)
+})
+
+t.test('a redirect is not followed: no password goes there, and no word of there ends a session', async (t) => {
+  const w = await browserWorld(t)
+  const elsewhere = await front(t)
+  elsewhere.upstream = w.front.upstream
+  elsewhere.break(problem(401, 'session_revoked'))
+  const { client } = new FakeBrowser(w, t).tab()
+  const username = await w.account()
+  await client.login({ username, password: goodPassword })
+  // 307 repeats the method and the body at the other place.
+  w.front.break({ kind: 'answer', status: 307, headers: { location: `${elsewhere.url}/v1/refresh` } })
+  await t.rejects(client.getAccessToken({ forceRefresh: true }), { problem: { code: 'bad_response' } } as never)
+  const refused = { ok: false, problem: { code: 'bad_response' } }
+  t.match(await client.login({ username, password: goodPassword }), refused)
+  t.match(await accountOf(client).changePassword({ current: goodPassword, next: `${goodPassword} 2` }), refused)
+  t.match(client.state, { status: 'authenticated' })
+  t.same(elsewhere.requests, [])
 })
 
 const ends: Record<string, SignedOutReason> = {

@@ -119,6 +119,24 @@ t.test('no log, no message between tabs and no event carries a token that it sho
   for (const secret of refreshTokens) t.notOk(JSON.stringify(browser.messages).includes(secret))
 })
 
+t.test('where tabs can tell each other nothing each asks for itself', async (t) => {
+  const w = await browserWorld(t)
+  const browser = new FakeBrowser(w, t)
+  const { BroadcastChannel } = globalThis
+  Reflect.deleteProperty(globalThis, 'BroadcastChannel')
+  t.teardown(() => Object.assign(globalThis, { BroadcastChannel }))
+  const post = () => {
+    throw new Error('the channel is closed')
+  }
+  for (const tabSync of [true, { post, subscribe: () => () => {} }]) {
+    const { client } = browser.tab({ tabSync })
+    t.match(await client.login({ username: await w.account(), password: goodPassword }), { ok: true })
+    t.ok(await client.getAccessToken({ forceRefresh: true }))
+    t.match(await browser.tab({ tabSync }).client.ready(), { status: 'authenticated' })
+    t.same(await client.logout(), { serverConfirmed: true })
+  }
+})
+
 t.test('a log that throws is nobody’s business', async (t) => {
   const w = await browserWorld(t)
   const { client } = new FakeBrowser(w, t).tab({

@@ -78,6 +78,16 @@ t.test('a sign-out without network is sent when there is one, also by the page t
   t.equal(browser.hasRefreshToken, false)
 })
 
+t.test('a page of a captive network confirms no sign-out', async (t) => {
+  const { w, tab } = await signedIn(t)
+  const token = (await tab.client.getAccessToken())!
+  w.front.break({ kind: 'answer', status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>Welcome' })
+  t.same(await tab.client.logout(), { serverConfirmed: false })
+  w.front.mend()
+  tab.clock.pass(1_000)
+  t.ok(await until(async () => (await w.get('/v1/me', token)).statusCode === 401))
+})
+
 t.test('a sign-out is tried again by itself, with patience', async (t) => {
   const { w, tab } = await signedIn(t)
   w.front.break({ kind: 'answer', status: 503, headers: { 'retry-after': '30' } })

@@ -66,8 +66,8 @@ export class FakeBrowser {
       headers.set('cookie', [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '))
     }
     const body = request.body === null ? null : await request.arrayBuffer()
-    const { method, signal } = request
-    const response = await fetch(request.url, { method, headers, body, signal, redirect: init?.redirect ?? 'follow' })
+    const { method, signal, redirect } = request
+    const response = await fetch(request.url, { method, headers, body, signal, redirect })
     for (const cookie of carriesCookies ? response.headers.getSetCookie() : []) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie)!
       if (/max-age=0|expires=thu, 01 jan 1970/i.test(cookie)) this.cookies.delete(name!)
