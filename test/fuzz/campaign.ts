@@ -182,8 +182,8 @@ export async function campaign(t: Test, total: number): Promise<Outcome> {
       seed: seed + slice,
       ...(replayPath === undefined ? {} : { path: replayPath })
     })
-    // The first third fills what is meant to be filled: prepared statements, compiled code, caches with a bound.
-    if (slice === Math.floor((slices - 1) / 3)) {
+    // The first half fills what is meant to be filled: prepared statements, compiled schemas and code, caches with a bound.
+    if (slice === Math.floor((slices - 1) / 2)) {
       settled = await heap()
       settledAt = sent
     }
