@@ -125,6 +125,8 @@ export interface AppOptions {
   readonly latestMigration: string
   /** False for the flows alone: commands answer no requests, and are ready sooner. */
   readonly routes?: boolean
+  /** Whether schemas are compiled with the service, or each when it is needed first, as where this is left out. */
+  readonly schemas?: 'ahead' | 'on demand'
   /** Without it Postgres' clock is followed. */
   readonly clock?: () => Date
   /** Registered first: how tests look inside. */
@@ -153,7 +155,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: frameworkError(options.issuer),
     clientErrorHandler: clientError(options.issuer),
     routerOptions: { maxParamLength: 200 },
-    schemaController: { compilersFactory: compilersFactory as object },
+    ...(options.schemas === 'ahead' ? {} : { schemaController: { compilersFactory: compilersFactory as object } }),
     // Every wrong member is told, so all are looked for; a body is small, and a message carries twenty at most. `verbose`: an
     // error carries its schema, whose words say what is asked for.
     ajv: {

@@ -15,7 +15,6 @@ interface Waiting {
   readonly job: HashJob
   readonly since: number
   readonly onStart: ((waited: number) => void) | undefined
-  startedAt?: number
   resolve(value: unknown): void
   reject(error: Error): void
 }
@@ -29,8 +28,10 @@ export interface HashQueueOptions {
   readonly maxWait: number
 }
 
-/** What the last job counts for in the time that a job is thought to take. */
-const newest = 0.2
+/** Of so many jobs, the last ones, the median is what a job is thought to take: one that was held up says nothing of the next. */
+const remembered = 9
+/** Before so many are done, nothing is thought: the first ones also pay for a thread that has just begun. */
+const enough = 3
 
 /**
  * Runs hash jobs in worker threads, in the order in which they came, and refuses what it cannot do in time: at the door
@@ -42,7 +43,8 @@ export class HashQueue {
   readonly #busy = new Map<Worker, Waiting>()
   readonly #waiting: Waiting[] = []
   #admitted = 0
-  /** Milliseconds that a job takes, by those that were done. */
+  /** Milliseconds that the last jobs took, the newest at the end. */
+  readonly #took: number[] = []
   #duration = 0
   #closed = false
 
@@ -107,11 +109,11 @@ export class HashQueue {
 
   #spawn(): Worker {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })
-    worker.on('message', ({ value, error }: { value?: unknown; error?: string }) => {
+    worker.on('message', ({ value, error, took }: { value?: unknown; error?: string; took: number }) => {
       const done = this.#busy.get(worker)
       this.#busy.delete(worker)
       this.#idle.push(worker)
-      this.#learn(performance.now() - (done?.startedAt ?? performance.now()))
+      this.#learn(took)
       worker.unref()
       if (error === undefined) done?.resolve(value)
       else done?.reject(new Error(error))
@@ -125,7 +127,10 @@ export class HashQueue {
   }
 
   #learn(took: number): void {
-    this.#duration = this.#duration === 0 ? took : this.#duration + newest * (took - this.#duration)
+    this.#took.push(took)
+    if (this.#took.length > remembered) this.#took.shift()
+    if (this.#took.length < enough) return
+    this.#duration = this.#took.toSorted((a, b) => a - b)[this.#took.length >> 1]!
   }
 
   /** A worker that died takes its one job with it; the others go on. */
@@ -151,7 +156,6 @@ export class HashQueue {
       waiting.onStart?.(performance.now() - waiting.since)
       const worker = this.#idle.pop()!
       this.#busy.set(worker, waiting)
-      waiting.startedAt = performance.now()
       worker.ref()
       worker.postMessage(waiting.job)
     }

@@ -35,9 +35,12 @@ const port = parentPort
 if (port === null) throw new Error('this file is a worker')
 
 port.on('message', (/** @type {Job} */ job) => {
+  const startedAt = performance.now()
+  const took = () => performance.now() - startedAt
   try {
-    port.postMessage({ value: run(job) })
+    const value = run(job)
+    port.postMessage({ value, took: took() })
   } catch (error) {
-    port.postMessage({ error: error instanceof Error ? error.message : String(error) })
+    port.postMessage({ error: error instanceof Error ? error.message : String(error), took: took() })
   }
 })

@@ -5,14 +5,17 @@ import { HashQueue } from '../../src/hashing/queue.js'
 function slowQueue(t: Test) {
   const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 10 })
   t.teardown(() => queue.close())
-  const options = { algorithm: 2, memoryCost: 65_536, timeCost: 4, parallelism: 1 }
-  const hash = () => queue.admit(() => queue.run({ kind: 'hash', password: 'correct horse battery', options }))
-  return { queue, hash }
+  return { queue, hash: () => hashOn(queue, 65_536, 4) }
+}
+
+function hashOn(queue: HashQueue, memoryCost: number, timeCost: number) {
+  const options = { algorithm: 2, memoryCost, timeCost, parallelism: 1 }
+  return queue.admit(() => queue.run({ kind: 'hash', password: 'correct horse battery', options }))
 }
 
 t.test('whoever would have to wait too long is refused at once, by what the last ones took', async (t) => {
   const { queue, hash } = slowQueue(t)
-  await hash()
+  for (let n = 0; n < 3; n++) await hash()
   t.equal(queue.whyFull(), null, 'with nobody in front there is no wait')
   const first = hash()
   t.match(queue.whyFull(), { code: 'overloaded', because: 'would wait too long to be hashed', retryAfter: Number })
@@ -20,6 +23,20 @@ t.test('whoever would have to wait too long is refused at once, by what the last
   t.equal(queue.waiting, 0, 'and it never waited')
   await first
   t.equal(queue.whyFull(), null)
+})
+
+t.test('one that was held up says nothing of how long the next ones wait', async (t) => {
+  const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 1_000 })
+  t.teardown(() => queue.close())
+  const quick = () => hashOn(queue, 8, 1)
+  await hashOn(queue, 65_536, 20)
+  const soon = Array.from({ length: 20 }, quick)
+  t.equal(queue.whyFull(), null, 'nor the very first one, which waits for its thread')
+  await Promise.all(soon)
+  await hashOn(queue, 65_536, 20)
+  const later = Array.from({ length: 20 }, quick)
+  t.equal(queue.whyFull(), null)
+  await Promise.all(later)
 })
 
 t.test('a place is free again however the work ended', async (t) => {
