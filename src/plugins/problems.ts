@@ -282,6 +282,7 @@ export function clientError(baseUrl: string) {
       'content-type: application/problem+json; charset=utf-8',
       `content-length: ${Buffer.byteLength(body)}`,
       'cache-control: no-store',
+      'x-content-type-options: nosniff',
       'connection: close'
     ]
     socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)

@@ -160,7 +160,8 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
   const leaveSchema = {
     tags: ['sessions'],
     body: RefreshRequest,
-    response: { 204: Empty, ...problems(400, 403, 413, 415, 429, 503) }
+    // 401 where two cookies of one name leave open who it is.
+    response: { 204: Empty, ...problems(400, 401, 403, 413, 415, 429, 503) }
   }
 
   app.post(

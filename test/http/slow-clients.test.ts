@@ -45,6 +45,7 @@ function isProblem(t: Test, { head, problem, status }: Answer, expected: number)
   t.match(problem, { type: String, title: String, status: expected, code: String, detail: String })
   t.match(head, /content-type: application\/problem\+json/)
   t.match(head, /connection: close/)
+  t.match(head, /x-content-type-options: nosniff/)
 }
 
 const post = 'POST /v1/refresh HTTP/1.1\r\nhost: auth.test\r\ncontent-type: application/json\r\n'
