@@ -55,10 +55,14 @@ t.test('a page that is left with its sign-out is signed out', needsChromium, asy
   const page = await w.tab()
   await login(page, await w.account(), goodPassword)
   const token = (await page.evaluate(() => auth.getAccessToken()))!
+  const slow = w.front.delay('/v1/logout')
   await page.evaluate(() => {
     void auth.logout()
     location.href = '/elsewhere'
   })
+  await slow.arrived
+  await page.waitForURL('**/elsewhere')
+  slow.release()
   t.ok(await isOver(w, token))
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { browserWorld } from '../support/browser-world.js'
 import { FakeBrowser } from '../support/fake-browser.js'
+import { moment } from '../support/moment.js'
 import { until } from '../support/until.js'
 import { goodPassword } from '../support/world.js'
 
@@ -52,6 +53,36 @@ t.test('a refresh that never ends keeps no sign-out from being sent', async (t) 
   t.same(await leaving, { serverConfirmed: true })
   held.release()
   t.equal(await refreshing, null)
+})
+
+t.test('a page that waits for its turn asks for nothing any more once somebody signs out in it', async (t) => {
+  const { w, browser } = await signedIn(t)
+  const turn = moment()
+  const locks = {
+    // Another tab has it until its turn comes.
+    request: async (_name: string, { ifAvailable }: LockOptions, run: (lock: unknown) => unknown) => {
+      if (ifAvailable) return run(null)
+      await turn.there
+      return run({})
+    }
+  }
+  const former = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
+  Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable: true })
+  t.teardown(() => {
+    Reflect.deleteProperty(globalThis, 'navigator')
+    if (former) Object.defineProperty(globalThis, 'navigator', former)
+  })
+  const { client, clock } = browser.tab()
+  const restoring = client.ready()
+  const leaving = client.logout()
+  turn.come()
+  await new Promise((resolve) => setImmediate(resolve))
+  // The time in which it would hear of a token that another tab got.
+  clock.pass(100)
+  t.same(await leaving, { serverConfirmed: true })
+  await restoring
+  t.equal(w.front.count('/v1/refresh'), 0, 'its answer would bring a cookie back')
+  t.equal(browser.hasRefreshToken, false)
 })
 
 t.test('a sign-out without network is sent when there is one, also by the page that is loaded next', async (t) => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import { moment } from './moment.js'
 
 /** What may happen to a request between a browser and the service. */
 export type Fault =
@@ -18,6 +19,8 @@ export type Fault =
     }
   /** The service's answer waits until it is let go. */
   | { readonly kind: 'held'; readonly until: Promise<unknown>; arrived(): void }
+  /** The request itself waits before the service hears of it, which it never does where the browser gives it up meanwhile. */
+  | { readonly kind: 'slow'; readonly until: Promise<unknown>; arrived(): void }
 
 export interface Front {
   readonly url: string
@@ -39,6 +42,8 @@ export interface Front {
   mend(): void
   /** Holds the answer to the next request of a path. */
   hold(path: string): { readonly arrived: Promise<void>; release(): void }
+  /** Holds the next request of a path before the service hears of it. */
+  delay(path: string): { readonly arrived: Promise<void>; release(): void }
 }
 
 async function forward(request: IncomingMessage, body: Buffer, upstream: URL) {
@@ -65,6 +70,11 @@ export async function front(t: Test): Promise<Front> {
     const fault = queues.get(path)?.shift() ?? broken
     if (fault?.kind === 'unheard') return void request.socket.destroy()
     if (fault?.kind === 'answer') return void response.writeHead(fault.status, fault.headers).end(fault.body)
+    if (fault?.kind === 'slow') {
+      fault.arrived()
+      await fault.until
+      if (request.socket.destroyed) return
+    }
     const { answer, text } = await forward(request, body, result.upstream)
     if (fault?.kind === 'lost') return void request.socket.destroy()
     if (fault?.kind === 'held') {
@@ -72,6 +82,12 @@ export async function front(t: Test): Promise<Front> {
       await fault.until
     }
     response.writeHead(answer.statusCode!, answer.rawHeaders).end(text)
+  }
+
+  function pause(path: string, kind: 'held' | 'slow') {
+    const [arrival, end] = [moment(), moment()]
+    result.once(path, { kind, until: end.there, arrived: arrival.come })
+    return { arrived: arrival.there, release: end.come }
   }
 
   const server = http.createServer((request, response) => {
@@ -99,18 +115,8 @@ export async function front(t: Test): Promise<Front> {
       broken = undefined
       queues.clear()
     },
-    hold(path) {
-      let arrived = () => {}
-      let release = () => {}
-      const arrival = new Promise<void>((resolve) => {
-        arrived = resolve
-      })
-      const until = new Promise<void>((resolve) => {
-        release = resolve
-      })
-      this.once(path, { kind: 'held', until, arrived })
-      return { arrived: arrival, release }
-    }
+    hold: (path) => pause(path, 'held'),
+    delay: (path) => pause(path, 'slow')
   }
   return result
 }
