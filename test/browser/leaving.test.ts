@@ -56,12 +56,11 @@ t.test('a page that is left with its sign-out is signed out', needsChromium, asy
   await login(page, await w.account(), goodPassword)
   const token = (await page.evaluate(() => auth.getAccessToken()))!
   const slow = w.front.delay('/v1/logout')
-  await page.evaluate(() => {
-    void auth.logout()
-    location.href = '/elsewhere'
-  })
+  await page.evaluate(() => void auth.logout())
   await slow.arrived
-  await page.waitForURL('**/elsewhere')
+  await page.close()
+  // Once another page is there, the first one's requests are given up.
+  await (await w.context.newPage()).goto(`${w.front.url}/elsewhere`)
   slow.release()
   t.ok(await isOver(w, token))
 })
