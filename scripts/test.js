@@ -32,7 +32,7 @@ const template = 'keyturn_template'
 const secondRun = ['test/http', 'test/db']
 /** Of the tests over HTTP those that are about what the database does; the others ask it for nothing else. */
 const asksMuch =
-  /test.db.|http.(accounts|api-tokens|audit|broom|clients|group-commit|guessing|keys|late-requests|refresh|revocations|roles|session-limit|sessions|shared-rate-limits|status-lists)\.test\.ts$/
+  /test.db.|http.(accounts|audit|broom|group-commit|keys|late-requests|refresh|revocations|session-limit|sessions|shared-rate-limits)\.test\.ts$/
 
 /** Makes embedded servers of its own, whichever the run is on. */
 const bringsItsOwn = join('test', 'db', 'embedded.test.ts')
