@@ -149,9 +149,11 @@ export async function prepareKeyturn({ url, folder }, { sessions, freshTokens })
   return made
 }
 
+/** How many names were given away, of all that ever register. */
+let registered = 0
+
 /** What is asked of it, each a request with what it needs. */
 export function keyturnLoads({ made, costly, cheap }) {
-  let registered = 0
   const bearer = { authorization: `Bearer ${made.accessToken}` }
   const me = { path: '/v1/me' }
   const post = (path, body = '{value}') => ({ method: 'POST', path, headers: json, body })
