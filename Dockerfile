@@ -8,7 +8,7 @@ COPY packages/verifier/package.json packages/verifier/
 COPY packages/client/package.json packages/client/
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.js scripts/
+COPY scripts/build.js scripts/bundle.js scripts/
 COPY db db
 COPY src src
 # The embedded Postgres stays behind: a container brings its database with it. Everything else that runs stays.

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, readFileSync, symlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -120,4 +120,30 @@ t.test('the image is built from what is listed, and from nothing else', async (t
   const [first, ...listed] = read('.dockerignore').trim().split('\n')
   t.equal(first, '*')
   for (const name of ['.git', '.keyturn', 'node_modules', 'test', 'deploy']) t.notOk(listed.includes(`!${name}`), name)
+})
+
+t.test('what the image copies is enough to build it', async (t) => {
+  const [, stage = ''] = read('Dockerfile').split(/^FROM /m)
+  const sent = read('.dockerignore')
+    .split('\n')
+    .filter((line) => line.startsWith('!'))
+    .map((line) => new RegExp(`^${line.slice(1).replaceAll('.', '\\.').replaceAll('*', '[^/]+')}(/|$)`))
+  const folder = scratchFolder(t)
+  for (const [, words = ''] of stage.matchAll(/^COPY (?!--)(.+)$/gm)) {
+    const sources = words.split(' ')
+    const target = sources.pop()!
+    for (const source of sources) {
+      t.ok(
+        sent.some((one) => one.test(source)),
+        `${source} is sent to the builder`
+      )
+      const name = target.endsWith('/') ? join(target, basename(source)) : target
+      cpSync(join(root, source), join(folder, name), { recursive: true })
+    }
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const built = spawnSync(process.execPath, ['scripts/build.js'], { cwd: folder, encoding: 'utf8' })
+  t.equal(built.status, 0, built.stdout + built.stderr)
+  const version = spawnSync(process.execPath, ['dist/src/cli/main.js', '--version'], { cwd: folder, encoding: 'utf8' })
+  t.equal(version.stdout.trim(), JSON.parse(read('package.json')).version, version.stderr)
 })
