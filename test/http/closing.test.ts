@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import Fastify from 'fastify'
 import t from 'tap'
 import { allow } from '../../src/domain/requirement.js'
+import { connections, lastConnections } from '../../src/plugins/connections.js'
 import { guard } from '../../src/plugins/guard.js'
 import { until } from '../support/until.js'
-import { type Embed, type World, world } from '../support/world.js'
+import { type Embed, testOptions, type World, world } from '../support/world.js'
 
 async function listening(t: Parameters<typeof world>[0], embed?: Embed) {
   const w = await world(t, (options) => options, embed)
@@ -136,3 +139,35 @@ t.test(
     t.match(text, /\r\nconnection: close\r\n/i)
   }
 )
+
+/** Asks from a thread of its own, also while this one does nothing else; says at 0 of the array that the request is on its way. */
+const asker = `
+  const { parentPort, workerData } = require('node:worker_threads')
+  const socket = require('node:net').connect(workerData.port, '127.0.0.1')
+  let text = ''
+  socket.setEncoding('utf8').on('data', (chunk) => { text += chunk })
+  socket.on('error', (error) => { text += error.code })
+  socket.on('close', () => parentPort.postMessage(text))
+  socket.write('POST / HTTP/1.1\\r\\nhost: auth.test\\r\\ncontent-length: 0\\r\\nconnection: close\\r\\n\\r\\n', () => {
+    Atomics.store(workerData.sent, 0, 1)
+    Atomics.notify(workerData.sent, 0)
+  })
+`
+
+t.test('a request that came while the process did something else is answered before nobody listens', async (t) => {
+  const app = Fastify({ return503OnClosing: false })
+  await app.register(connections, testOptions('postgres://nowhere', () => new Date()).connections)
+  app.post('/', async () => 'answered')
+  let answer: Promise<unknown[]> | undefined
+  app.addHook('preClose', async () => {
+    const sent = new Int32Array(new SharedArrayBuffer(4))
+    const { port } = app.server.address() as AddressInfo
+    const worker = new Worker(asker, { eval: true, workerData: { port, sent } })
+    answer = once(worker, 'message')
+    Atomics.wait(sent, 0, 0)
+  })
+  await app.register(lastConnections)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  await app.close()
+  t.match(await answer, [/^HTTP\/1\.1 200[\s\S]*answered$/])
+})
