@@ -48,6 +48,11 @@ t.test('users are listed and searched by cursor', async (t) => {
   for (const query of ['cursor=nonsense', 'limit=0', 'limit=101', 'limit=ten', 'sort=name']) {
     t.match((await w.get(`/v1/admin/users?${query}`, access_token)).json(), { code: 'validation_failed' }, query)
   }
+  t.match(
+    (await w.get('/v1/admin/users?limit=101', access_token)).json().errors,
+    [{ pointer: '/query/limit', detail: /1 to 100; 50 by default\.$/ }],
+    'what it has to be is said in words, not by a pattern alone'
+  )
 })
 
 t.test('a user is made, read, disabled and enabled', async (t) => {
