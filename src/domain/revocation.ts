@@ -22,6 +22,9 @@ export interface Revocation {
   readonly expiresAt: Date
 }
 
+/** What of a principal says whether its credential was ended. */
+export type Revocable = Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>
+
 /**
  * The revocations that still matter, for a judgement without a query.
  *
@@ -77,7 +80,7 @@ export class RevocationSet {
   }
 
   /** What ended a principal's credential, or undefined. */
-  find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined {
+  find(who: Revocable): Revocation | undefined {
     const { session, account, role, token, api_token: apiToken, all } = this.#byKind
     const ended =
       (who.sessionId === null ? undefined : session.get(who.sessionId)) ??

@@ -8,7 +8,6 @@ import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import * as clients from '../storage/clients.js'
 import { findGrants } from '../storage/grants.js'
-import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { note } from './audit.js'
 import type { Tools } from './flow.js'
@@ -108,8 +107,8 @@ async function principalOfAccount(
  * client is alive, and neither its account nor one of its roles has changed since.
  */
 export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
-  const [alive, ended] = await Promise.all([isAlive(tools, who), revocations.endedSince(tools.db, who)])
-  return alive && !ended
+  const [alive, ended] = await Promise.all([isAlive(tools, who), tools.revokedBy(who)])
+  return alive && ended === undefined
 }
 
 async function isAlive(tools: Tools, who: Principal): Promise<boolean> {

@@ -15,7 +15,7 @@ import { Refusal, type Violation } from '../domain/refusal.js'
 import { uuidV7 } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
 import * as clients from '../storage/clients.js'
-import * as sessions from '../storage/sessions.js'
+import * as endings from '../storage/endings.js'
 import type { Trx } from '../storage/tables.js'
 import { noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
@@ -128,7 +128,7 @@ export async function updateClient(
     }
     const changed = Object.keys(input)
     await noteIn(tools, trx, 'client.changed', { client: id, account: account.id, changed })
-    if (disabled === true) await sessions.endAll(trx, account.id, ending(tools, 'account_disabled', tools.clock()))
+    if (disabled === true) await endings.endAll(trx, account.id, ending(tools, 'account_disabled', tools.clock()))
     else if (scopes !== undefined || audience !== undefined || input.jwks !== undefined) {
       await revokeIssued(tools, trx, 'account', account.id, 'client_changed')
     }

@@ -4,7 +4,6 @@ import { Refusal } from '../domain/refusal.js'
 import { judgeRefresh, whyOver } from '../domain/rotation.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
-import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import { obtainAuthtoken } from './api-tokens.js'
 import { note } from './audit.js'
@@ -38,7 +37,7 @@ export async function renew(tools: Tools, text: string, requester = inPerson): P
     throw new Refusal('service_unavailable', { because: 'overtaken by a rotation', retryAfter: 1 })
   }
   if (verdict.kind === 'revoke') {
-    await sessions.end(db, found.session, ending(tools, verdict.because, now))
+    await tools.endSession({ id: found.session.id, ending: ending(tools, verdict.because, now) })
     note(tools, 'refresh.reuse_detected', { account: found.account.id, session: found.session.id })
     throw new Refusal('refresh_reused')
   }
@@ -85,7 +84,7 @@ export async function inspectAccess(tools: Tools, claims: AccessTokenClaims): Pr
   if (found === undefined) return { state: 'unknown' }
   if (found.held.accountDisabled) return { state: 'disabled' }
   if (found.held.endedBecause === 'password_changed') return { state: 'password_changed' }
-  const isOver = whyOver(found.held, tools.clock()) !== null || (await revocations.endedSince(tools.db, principal))
+  const isOver = whyOver(found.held, tools.clock()) !== null || (await tools.revokedBy(principal)) !== undefined
   return isOver ? { state: 'ended' } : { state: 'alive', principal }
 }
 

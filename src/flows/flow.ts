@@ -6,10 +6,12 @@ import type { GuessRules } from '../domain/guessing.js'
 import type { PasswordPolicy } from '../domain/password-policy.js'
 import type { Rate } from '../domain/rate-limit.js'
 import type { RefreshTokenContent } from '../domain/refresh-token.js'
+import type { Revocable, Revocation } from '../domain/revocation.js'
 import type { Outage, RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
+import type { EndedBecause, Ending, EndingOfOne } from '../storage/endings.js'
 import type { Rotation } from '../storage/rotations.js'
-import type { EndedBecause, Ending, LiveSession } from '../storage/sessions.js'
+import type { LiveSession } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
 import { type AuditTrail, auditRow } from './audit.js'
 
@@ -49,6 +51,10 @@ export interface Tools {
   readonly entropy: (bytes: number) => Buffer
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
+  /** Ends a session; several that come at once share a statement. False where it was over, or is not the account's that is given. */
+  readonly endSession: (one: EndingOfOne) => Promise<boolean>
+  /** What ended a principal's credential, with all that the database has committed until now; undefined where nothing did. */
+  readonly revokedBy: (who: Revocable) => Promise<Revocation | undefined>
   /** The last time in which there was no database to ask; it counts towards no replay window. */
   readonly outage: () => Outage | null
   readonly passwords: PasswordHasher

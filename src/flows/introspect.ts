@@ -7,7 +7,6 @@ import { isUuid } from '../domain/uuid.js'
 import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import * as clients from '../storage/clients.js'
-import * as revocations from '../storage/revocations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 
@@ -58,10 +57,10 @@ async function introspectAccessToken(
   if (claims === undefined) return undefined
   const [holder, ended, isCovered] = await Promise.all([
     findHolder(tools, claims),
-    revocations.endedSince(tools.db, principalOf(claims)),
+    tools.revokedBy(principalOf(claims)),
     isMeantFor(tools, claims, caller)
   ])
-  if (ended || !isCovered || holder === undefined) return undefined
+  if (ended !== undefined || !isCovered || holder === undefined) return undefined
   return {
     sub: claims.sub,
     username: holder.username,

@@ -5,6 +5,7 @@ import { Refusal } from '../domain/refusal.js'
 import { earlier, later, type RefreshTransport } from '../domain/session.js'
 import { uuidFromBytes } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
+import * as endings from '../storage/endings.js'
 import * as sessions from '../storage/sessions.js'
 import { note } from './audit.js'
 import { type Client, ending, type Tools } from './flow.js'
@@ -74,7 +75,7 @@ async function beginWithinLimit(
     if (begun === undefined) return { begun, ended: 0 }
     return {
       begun,
-      ended: await sessions.endOldest(trx, draft, limit, ending(tools, 'session_limit', draft.createdAt))
+      ended: await endings.endOldest(trx, draft, limit, ending(tools, 'session_limit', draft.createdAt))
     }
   })
   if (ended > 0)

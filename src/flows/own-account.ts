@@ -3,8 +3,8 @@ import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
+import * as endings from '../storage/endings.js'
 import * as revocations from '../storage/revocations.js'
-import * as sessions from '../storage/sessions.js'
 import { note, noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
 import { guess, guessesInSession } from './guessing.js'
@@ -84,7 +84,7 @@ async function replacePassword(
     if (won) {
       await noteIn(tools, trx, 'password.changed', { account: account.id })
       const kept = { sessionId: who.sessionId, tokenId: who.tokenId ?? null }
-      await sessions.endForNewPassword(trx, account.id, kept, ending(tools, 'password_changed', now))
+      await endings.endForNewPassword(trx, account.id, kept, ending(tools, 'password_changed', now))
     }
     return won
   })

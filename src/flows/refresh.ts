@@ -96,7 +96,7 @@ export async function refresh(
       throw new Refusal(overRefusals[verdict.because], { because: found.held.endedBecause ?? verdict.because })
     case 'revoke':
       // A statement of its own, committed before the refusal is thrown: the thief's token dies with the victim's.
-      await sessions.end(db, found.session, ending(tools, verdict.because, now))
+      await tools.endSession({ id: found.session.id, ending: ending(tools, verdict.because, now) })
       note(tools, 'refresh.reuse_detected', who)
       throw new Refusal('refresh_reused')
     case 'retry':

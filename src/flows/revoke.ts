@@ -27,7 +27,10 @@ export async function revokeToken(tools: Tools, token: string, client: Authentic
 async function endSession(tools: Tools, sessionId: string, client: AuthenticatedClient): Promise<void> {
   const found = await sessions.findHeld(tools.db, sessionId)
   if (found === undefined || found.session.clientId !== client.id) return
-  const ended = await sessions.end(tools.db, { id: sessionId }, ending(tools, 'revoked_by_client', tools.clock()))
+  const ended = await tools.endSession({
+    id: sessionId,
+    ending: ending(tools, 'revoked_by_client', tools.clock())
+  })
   if (ended) tools.log('session.ended', { session: sessionId, because: 'revoked_by_client', client: client.id })
 }
 

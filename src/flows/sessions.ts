@@ -1,6 +1,7 @@
 import { Refusal } from '../domain/refusal.js'
 import { whyOver } from '../domain/rotation.js'
 import { isUuid } from '../domain/uuid.js'
+import * as endings from '../storage/endings.js'
 import * as sessions from '../storage/sessions.js'
 import { ending, type Tools } from './flow.js'
 
@@ -29,7 +30,7 @@ export function readSessionCookie(tools: Tools, cookie: string): string | null {
 
 /** Ends one session by its id, for a caller who proved to be in it. */
 export async function endOne(tools: Tools, sessionId: string): Promise<void> {
-  const ended = await sessions.end(tools.db, { id: sessionId }, ending(tools, 'logout', tools.clock()))
+  const ended = await tools.endSession({ id: sessionId, ending: ending(tools, 'logout', tools.clock()) })
   if (ended) tools.log('session.ended', { session: sessionId, because: 'logout' })
 }
 
@@ -46,7 +47,7 @@ export async function logoutAllBySession(tools: Tools, sessionId: string): Promi
   const found = await sessions.findHeld(tools.db, sessionId)
   // A token of a session that is over must not end the others: who stole it once would keep that power for ever.
   if (found === undefined || whyOver(found.held, tools.clock()) !== null) return
-  const ended = await sessions.endAll(tools.db, found.account.id, ending(tools, 'logout_all', tools.clock()))
+  const ended = await endings.endAll(tools.db, found.account.id, ending(tools, 'logout_all', tools.clock()))
   tools.log('session.ended_all', { account: found.account.id, because: 'logout_all', sessions: ended })
 }
 
@@ -57,11 +58,11 @@ export function listDevices(tools: Tools, accountId: string): Promise<sessions.D
 /** Ends one of the account's own sessions. Another account's is as unknown as none (404). */
 export async function endOwn(tools: Tools, accountId: string, sessionId: string): Promise<void> {
   if (!isUuid(sessionId) || !isUuid(accountId)) throw new Refusal('not_found')
-  const ended = await sessions.end(
-    tools.db,
-    { id: sessionId, accountId },
-    ending(tools, 'ended_by_owner', tools.clock())
-  )
+  const ended = await tools.endSession({
+    id: sessionId,
+    accountId,
+    ending: ending(tools, 'ended_by_owner', tools.clock())
+  })
   if (!ended) throw new Refusal('not_found')
   tools.log('session.ended', { account: accountId, session: sessionId, because: 'ended_by_owner' })
 }

@@ -4,6 +4,7 @@ import { Refusal } from '../domain/refusal.js'
 import { later } from '../domain/session.js'
 import { isUuid } from '../domain/uuid.js'
 import * as accounts from '../storage/accounts.js'
+import * as endings from '../storage/endings.js'
 import * as invitations from '../storage/invitations.js'
 import * as sessions from '../storage/sessions.js'
 import type { Trx } from '../storage/tables.js'
@@ -56,7 +57,7 @@ export async function disableUser(tools: Tools, id: string): Promise<accounts.Ac
     const account = await accounts.setDisabled(trx, id, now)
     if (account === undefined) return undefined
     await noteIn(tools, trx, 'user.disabled', { account: id })
-    await sessions.endAll(trx, id, ending(tools, 'account_disabled', now))
+    await endings.endAll(trx, id, ending(tools, 'account_disabled', now))
     return account
   })
 }
@@ -102,7 +103,7 @@ export async function setUserPermissions(
 
 export async function endUserSessions(tools: Tools, id: string): Promise<number> {
   const user = await readUser(tools, id)
-  const ended = await sessions.endAll(tools.db, user.id, ending(tools, 'ended_by_admin', tools.clock()))
+  const ended = await endings.endAll(tools.db, user.id, ending(tools, 'ended_by_admin', tools.clock()))
   tools.log('session.ended_all', { account: user.id, because: 'ended_by_admin', sessions: ended })
   return ended
 }

@@ -29,7 +29,8 @@ import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as tokenGrants from '../flows/token-grants.js'
 import * as users from '../flows/users.js'
-import { makeRotator } from '../storage/group-commit.js'
+import { makeEnder } from '../storage/endings.js'
+import { makeRotator } from '../storage/rotations.js'
 import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */
@@ -95,6 +96,11 @@ export const flows = fp<FlowsOptions>(
       clock,
       entropy: randomBytes,
       rotate: makeRotator(app.db),
+      endSession: makeEnder(app.db),
+      async revokedBy(who) {
+        await app.revocations.read()
+        return app.revocations.find(who)
+      },
       outage: app.revocations.outage,
       passwords: app.passwords,
       isBreached: app.isBreached,

@@ -1,7 +1,6 @@
 import fp from 'fastify-plugin'
-import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
-import { type Revocation, RevocationSet } from '../domain/revocation.js'
+import { type Revocable, type Revocation, RevocationSet } from '../domain/revocation.js'
 import { idOf, origin } from '../domain/revocation-cursor.js'
 import { RevocationLog } from '../domain/revocation-log.js'
 import type { Outage } from '../domain/rotation.js'
@@ -10,7 +9,7 @@ import { freshRead } from './fresh-read.js'
 
 export interface Revocations {
   /** What ended a principal's credential, as far as this replica has read; undefined where nothing did. */
-  find(who: Pick<Principal, 'accountId' | 'sessionId' | 'tokenId' | 'roles' | 'revision'>): Revocation | undefined
+  find(who: Revocable): Revocation | undefined
   /** Whether this replica has read lately, so that what it remembers may be relied on. */
   isCurrent(): boolean
   /** Milliseconds for which something may have been revoked that this replica has not read. */

@@ -8,7 +8,7 @@ export interface NewAuditEvent extends AuditEvent {
 }
 
 /** Rows in one parameter, so that however many there are the statement is the same and is planned once. */
-const asJson = (events: readonly NewAuditEvent[]) =>
+export const auditJson = (events: readonly NewAuditEvent[]) =>
   JSON.stringify(
     events.map((one) => ({
       id: one.id,
@@ -42,25 +42,36 @@ const types = sql.raw(
 export async function insert(db: Db | Trx, events: readonly NewAuditEvent[]): Promise<void> {
   await sql`
     insert into audit_event (${columns})
-    select ${columns} from jsonb_to_recordset(${asJson(events)}::jsonb) as e(${types})
+    select ${columns} from jsonb_to_recordset(${auditJson(events)}::jsonb) as e(${types})
     on conflict (id) do nothing`.execute(db)
 }
 
 /**
- * Tells, within the statement that ends sessions, of what its common table expression `ended` has ended. `event` says the
- * rest; null where nothing is told.
+ * Tells, within the statement that ends one session or several, of each session of its common table expression `ended`: by
+ * the event, of those in `events` (`auditJson`), that names it. Whose session it is comes from its row.
+ */
+export function noteEach(events: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`audited as (
+    insert into audit_event (${columns})
+    select e.id, 'session.ended', e.outcome, e.happened_at, o.account_id, nullif(e.actor_id, o.account_id), o.id,
+      e.client_id, e.source, e.address, e.user_agent, e.amr, e.reason, '{}'::jsonb, e.chained
+    from jsonb_to_recordset(${events}::jsonb) as e(${types})
+    join ended as o on o.id = e.session_id
+  )`
+}
+
+/**
+ * Tells, within the statement that ends an account's sessions, how many its common table expression `ended` has ended.
+ * `event` says the rest; null where nothing is told.
  */
 export function noteEnded(name: AuditEventName, event: NewAuditEvent | null): RawBuilder<unknown> {
   return sql`audited as (
     insert into audit_event (${columns})
-    select e.id, ${name}, e.outcome, e.happened_at, o.account_id, nullif(e.actor_id, o.account_id),
-      case when ${name} = 'session.ended' then o.session_id else e.session_id end,
+    select e.id, ${name}, e.outcome, e.happened_at, o.account_id, nullif(e.actor_id, o.account_id), e.session_id,
       e.client_id, e.source, e.address, e.user_agent, e.amr, e.reason,
-      case when ${name} = 'session.ended' then '{}'::jsonb else jsonb_build_object('sessions', o.sessions) end, e.chained
-    from jsonb_to_recordset(${asJson(event === null ? [] : [event])}::jsonb) as e(${types})
-    cross join (
-      select account_id, count(*) as sessions, (array_agg(id))[1] as session_id from ended group by account_id
-    ) as o
+      jsonb_build_object('sessions', o.sessions), e.chained
+    from jsonb_to_recordset(${auditJson(event === null ? [] : [event])}::jsonb) as e(${types})
+    cross join (select account_id, count(*) as sessions from ended group by account_id) as o
   )`
 }
 

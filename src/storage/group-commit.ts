@@ -1,69 +1,70 @@
 import { Refusal } from '../domain/refusal.js'
-import { type Rotation, rotate, rotateMany } from './rotations.js'
-import type { LiveSession } from './sessions.js'
-import type { Db } from './tables.js'
 
-/** Statements that are under way at a time, and rows that one of them rotates at most. */
-const maxInFlight = 2
-const maxRows = 64
+/** How statements for one row each become statements for many. */
+export interface GroupCommit<Item, Result> {
+  /** Statements that are under way at a time, and items that one of them takes at most. */
+  readonly maxInFlight: number
+  readonly maxItems: number
+  /** Which row an item is about: one statement takes each row once. */
+  readonly keyOf: (item: Item) => string
+  readonly alone: (item: Item) => Promise<Result>
+  /** The results by key, of those that could be done; whoever is missing is done alone. */
+  readonly together: (items: readonly Item[]) => Promise<ReadonlyMap<string, Result>>
+}
 
-interface Waiting {
-  readonly rotation: Rotation
-  readonly resolve: (rotated: LiveSession | undefined | Promise<LiveSession | undefined>) => void
+interface Waiting<Item, Result> {
+  readonly item: Item
+  readonly resolve: (result: Result | Promise<Result>) => void
   readonly reject: (error: unknown) => void
 }
 
 /**
- * Rotates as `rotations.rotate` does. Rotations that arrive while statements are under way share the next one, and with
- * it the flush to disk that costs the most (group commit); one that comes alone goes alone, and waits for nobody.
+ * Does as `alone` does. Items that arrive while statements are under way share the next one, and with it the flush to
+ * disk that costs the most (group commit); one that comes alone goes alone, and waits for nobody.
  */
-export function makeRotator(db: Db): (rotation: Rotation) => Promise<LiveSession | undefined> {
+export function groupCommit<Item, Result>(by: GroupCommit<Item, Result>): (item: Item) => Promise<Result> {
   let inFlight = 0
-  let waiting: Waiting[] = []
+  let waiting: Waiting<Item, Result>[] = []
 
-  /** The next ones, each session once: who presents a session's token beside another goes after it. */
-  function take(): Waiting[] {
-    const batch = new Map<string, Waiting>()
-    const left: Waiting[] = []
+  /** The next ones, each row once: who is about the same row as another goes after it. */
+  function take(): Waiting<Item, Result>[] {
+    const batch = new Map<string, Waiting<Item, Result>>()
+    const left: Waiting<Item, Result>[] = []
     for (const one of waiting) {
-      const { sessionId } = one.rotation
-      if (batch.size < maxRows && !batch.has(sessionId)) batch.set(sessionId, one)
+      const key = by.keyOf(one.item)
+      if (batch.size < by.maxItems && !batch.has(key)) batch.set(key, one)
       else left.push(one)
     }
     waiting = left
     return [...batch.values()]
   }
 
-  async function run(batch: readonly Waiting[]): Promise<void> {
-    const alone = ({ rotation, resolve }: Waiting) => resolve(rotate(db, rotation))
+  async function run(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+    const alone = ({ item, resolve }: Waiting<Item, Result>) => resolve(by.alone(item))
     const [first] = batch
     if (batch.length === 1) {
-      const rotating = rotate(db, first!.rotation)
-      first!.resolve(rotating)
-      await rotating.catch(() => {})
+      const done = by.alone(first!.item)
+      first!.resolve(done)
+      await done.catch(() => {})
       return
     }
-    let rotated: Map<string, LiveSession>
+    let results: ReadonlyMap<string, Result>
     try {
-      const sessions = await rotateMany(
-        db,
-        batch.map(({ rotation }) => rotation)
-      )
-      rotated = new Map(sessions.map((one) => [one.session.id, one]))
+      results = await by.together(batch.map(({ item }) => item))
     } catch (error) {
-      // Without its database nobody rotates; whatever else it was, it is the fault of one of them alone.
+      // Without its database nothing is done; whatever else it was, it is the fault of one of them alone.
       for (const one of batch) error instanceof Refusal ? one.reject(error) : alone(one)
       return
     }
     for (const one of batch) {
-      const found = rotated.get(one.rotation.sessionId)
-      if (found !== undefined) one.resolve(found)
+      const result = results.get(by.keyOf(one.item))
+      if (result !== undefined) one.resolve(result)
       else alone(one)
     }
   }
 
   function next(): void {
-    while (inFlight < maxInFlight && waiting.length > 0) {
+    while (inFlight < by.maxInFlight && waiting.length > 0) {
       inFlight++
       run(take()).finally(() => {
         inFlight--
@@ -72,9 +73,9 @@ export function makeRotator(db: Db): (rotation: Rotation) => Promise<LiveSession
     }
   }
 
-  return (rotation) =>
+  return (item) =>
     new Promise((resolve, reject) => {
-      waiting.push({ rotation, resolve, reject })
+      waiting.push({ item, resolve, reject })
       // Once all is read that is there to be read: those that came together share a statement from the start.
       if (waiting.length === 1) setImmediate(next)
     })

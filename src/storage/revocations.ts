@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
-import type { Principal } from '../domain/principal.js'
-import { everything, type Revocation, type RevocationKind } from '../domain/revocation.js'
+import type { Revocation, RevocationKind } from '../domain/revocation.js'
 import type { Db } from './tables.js'
 
 export interface NewRevocation {
@@ -47,23 +46,4 @@ export async function listFrom(db: Db, id: number, now: Date, limit: number): Pr
     because: row.because,
     expiresAt: row.expires_at
   }))
-}
-
-/** Whether something that was issued at a revision has been ended since, asked of the database itself. */
-export async function endedSince(
-  db: Db,
-  who: Pick<Principal, 'accountId' | 'tokenId' | 'roles' | 'revision'>
-): Promise<boolean> {
-  const { rows } = await sql`
-    select 1
-    from revocation
-    where id > ${who.revision}
-      and (
-        (kind = 'account' and subject = ${who.accountId})
-        or (kind = 'role' and subject = any (${[...who.roles]}::text[]))
-        or (kind = 'token' and subject = ${who.tokenId})
-        or (kind = 'all' and subject = ${everything})
-      )
-    limit 1`.execute(db)
-  return rows.length > 0
 }

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { RefreshTransport } from '../domain/session.js'
+import { groupCommit } from './group-commit.js'
 import { prepared } from './prepared.js'
 import { type LiveRow, type LiveSession, live, toLiveSession } from './sessions.js'
 import type { Db } from './tables.js'
@@ -121,3 +122,13 @@ const rotateSeveral = prepared<readonly Rotation[], LiveRow>((value) => {
 export async function rotateMany(db: Db, rotations: readonly Rotation[]): Promise<LiveSession[]> {
   return (await rotateSeveral(db, rotations)).map(toLiveSession)
 }
+
+/** Rotates as `rotate` does; those that come at once share statements. */
+export const makeRotator = (db: Db): ((rotation: Rotation) => Promise<LiveSession | undefined>) =>
+  groupCommit<Rotation, LiveSession | undefined>({
+    maxInFlight: 2,
+    maxItems: 64,
+    keyOf: ({ sessionId }) => sessionId,
+    alone: (rotation) => rotate(db, rotation),
+    together: async (rotations) => new Map((await rotateMany(db, rotations)).map((one) => [one.session.id, one]))
+  })

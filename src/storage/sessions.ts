@@ -2,9 +2,8 @@ import { sql } from 'kysely'
 import type { HeldSession } from '../domain/rotation.js'
 import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
-import { noteEnded as auditEnded, type NewAuditEvent } from './audit-events.js'
 import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
-import type { Db, Trx } from './tables.js'
+import type { Db } from './tables.js'
 
 export interface Session {
   readonly id: string
@@ -46,17 +45,6 @@ export interface Device {
   readonly lastUsedAt: Date
   readonly expiresAt: Date
 }
-
-export type EndedBecause =
-  | 'logout'
-  | 'logout_all'
-  | 'ended_by_owner'
-  | 'ended_by_admin'
-  | 'password_changed'
-  | 'refresh_reused'
-  | 'account_disabled'
-  | 'session_limit'
-  | 'revoked_by_client'
 
 export type LiveRow = AccountRow &
   GrantsRow & {
@@ -172,120 +160,6 @@ export async function findHeld(db: Db, id: string): Promise<(LiveSession & { hel
       }
     }
   )
-}
-
-/** How an end is told to everybody: why, when, and for how long it has to be remembered. */
-export interface Ending {
-  readonly because: EndedBecause
-  readonly at: Date
-  /** When the last access token of the session has expired by itself. */
-  readonly rememberedUntil: Date
-  /** What the audit is told, in the same statement; null for nothing. */
-  readonly audit: NewAuditEvent | null
-}
-
-/** The entries that tell of each session of the common table expression `ended`. */
-const noteEnded = (ending: Ending) => sql`noted as (
-  insert into revocation (kind, subject, because, created_at, expires_at)
-  select 'session', id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
-  from ended
-)`
-
-/** Ends one session; false where it was over already or, with an owner given, is not theirs. */
-export async function end(
-  db: Db,
-  session: { readonly id: string; readonly accountId?: string },
-  ending: Ending
-): Promise<boolean> {
-  const owner = session.accountId ?? null
-  const { rows } = await sql`
-    with ended as (
-      update session
-      set ended_at = ${ending.at}, ended_because = ${ending.because}
-      where id = ${session.id}
-        and ended_at is null
-        and (${owner}::uuid is null or account_id = ${owner}::uuid)
-      returning id, account_id
-    ), ${auditEnded('session.ended', ending.audit)}, ${noteEnded(ending)}
-    select id from ended`.execute(db)
-  return rows.length > 0
-}
-
-/** Ends all sessions of an account; the number of those that were alive. One entry tells of them all. */
-export async function endAll(db: Db | Trx, accountId: string, ending: Ending): Promise<number> {
-  const { rows } = await sql`
-    with ended as (
-      update session
-      set ended_at = ${ending.at}, ended_because = ${ending.because}
-      where account_id = ${accountId} and ended_at is null
-      returning id, account_id
-    ), ${auditEnded('session.ended_all', ending.audit)}, noted as (
-      insert into revocation (kind, subject, because, created_at, expires_at)
-      values ('account', ${accountId}, ${ending.because}, ${ending.at}, ${ending.rememberedUntil})
-    )
-    select id from ended`.execute(db)
-  return rows.length
-}
-
-/**
- * Ends the oldest live sessions of an account beyond a number, never the newest; the number of those that it ended. In
- * the transaction that began the newest, whose lock on the account lets one sign-in at a time count.
- */
-export async function endOldest(
-  trx: Trx,
-  newest: Pick<Session, 'id' | 'accountId'>,
-  kept: number,
-  ending: Ending
-): Promise<number> {
-  const { rows } = await sql`
-    with oldest as (
-      select id
-      from session
-      where account_id = ${newest.accountId}
-        and ended_at is null
-        and expires_at > ${ending.at}
-        and idle_expires_at > ${ending.at}
-      order by id = ${newest.id} desc, created_at desc, id
-      offset ${kept}
-    ), ended as (
-      update session
-      set ended_at = ${ending.at}, ended_because = ${ending.because}
-      where id in (select id from oldest) and ended_at is null
-      returning id, account_id
-    ), ${auditEnded('session.ended_oldest', ending.audit)}, ${noteEnded(ending)}
-    select id from ended`.execute(trx)
-  return rows.length
-}
-
-/**
- * Ends what an account's old password was good for: its sessions, and the keys that Django's clients get for a password.
- * The session or the key that is in use stays, with its access tokens. One statement: all rows are locked before the
- * writers of revocations are, as everywhere, so that nobody waits for each other.
- */
-export async function endForNewPassword(
-  db: Db | Trx,
-  accountId: string,
-  kept: { readonly sessionId: string | null; readonly tokenId: string | null },
-  ending: Ending
-): Promise<void> {
-  await sql`
-    with ended as (
-      update session
-      set ended_at = ${ending.at}, ended_because = ${ending.because}
-      where account_id = ${accountId} and ended_at is null and id is distinct from ${kept.sessionId}::uuid
-      returning id, account_id
-    ), ${auditEnded('session.ended_all', ending.audit)}, removed as (
-      delete from api_token
-      where account_id = ${accountId}
-        and kind in ('authtoken', 'knox')
-        and id::text is distinct from ${kept.tokenId}
-      returning id
-    ), noted as (
-      insert into revocation (kind, subject, because, created_at, expires_at)
-      select kind, id::text, ${ending.because}, ${ending.at}::timestamptz, ${ending.rememberedUntil}::timestamptz
-      from (select 'session' as kind, id from ended union all select 'api_token', id from removed) as over
-    )
-    select (select count(*) from ended) + (select count(*) from removed)`.execute(db)
 }
 
 /** Moves the idle end of a session that is in use, never past its absolute end. */

@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import * as accounts from '../../src/storage/accounts.js'
+import { end } from '../../src/storage/endings.js'
 import { rotate } from '../../src/storage/rotations.js'
 import * as sessions from '../../src/storage/sessions.js'
 import type { Tables } from '../../src/storage/tables.js'
@@ -130,7 +131,7 @@ t.test('a session that is judged is read by its key', async (t) => {
 t.test('a session ends by its key, and one row tells of it', async (t) => {
   const { db, begin, during } = await signedIn(t)
   await begin()
-  const [statement, ...more] = await during(() => sessions.end(db, { id: sessionId }, ending))
+  const [statement, ...more] = await during(() => end(db, { id: sessionId, ending }))
   t.strictSame(more, [])
   t.strictSame(keysOf(statement!, 'session'), [sessionId])
   t.strictSame(keysOf(statement!, 'account'), [])

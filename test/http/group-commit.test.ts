@@ -21,17 +21,22 @@ async function connection(t: Test, w: World): Promise<pg.Client> {
 const claims = (token: string) => JSON.parse(atob(token.split('.')[1]!))
 const sessionOf = (tokens: Tokens) => claims(tokens.access_token).sid as string
 
-t.test('forty sessions refresh at once: each gets its own successor, and they share statements', async (t) => {
-  const w = await world(t)
-  const before = await signIn(w, 40)
-  await w.warm()
-  const db = await connection(t, w)
+/** Counts the statements that change sessions from now on. */
+async function tally(w: World, db: pg.Client): Promise<() => Promise<number>> {
   await sql`create table tally (statements int not null)`.execute(w.app.db)
   await sql`insert into tally values (0)`.execute(w.app.db)
   await db.query(`
     create function tally() returns trigger language plpgsql as $$
       begin update tally set statements = statements + 1; return null; end $$;
     create trigger tally before update on session for each statement execute function tally()`)
+  return async () => (await db.query('select statements from tally')).rows[0].statements
+}
+
+t.test('forty sessions refresh at once: each gets its own successor, and they share statements', async (t) => {
+  const w = await world(t)
+  const before = await signIn(w, 40)
+  await w.warm()
+  const statements = await tally(w, await connection(t, w))
   const answers = await Promise.all(before.map((tokens) => w.refresh(tokens.refresh_token)))
   for (const [at, answer] of answers.entries()) {
     t.equal(answer.statusCode, 200)
@@ -40,8 +45,8 @@ t.test('forty sessions refresh at once: each gets its own successor, and they sh
     t.equal(claims(after.access_token).sub, before[at]!.user.id)
     t.not(after.refresh_token, before[at]!.refresh_token)
   }
-  const { rows } = await db.query('select statements from tally')
-  t.ok(rows[0].statements < 40, `${rows[0].statements} statements`)
+  const shared = await statements()
+  t.ok(shared < 40, `${shared} statements`)
   const again = await Promise.all(answers.map((answer) => w.refresh(answer.json().refresh_token)))
   t.ok(again.every(({ statusCode }) => statusCode === 200))
 })
@@ -112,4 +117,85 @@ t.test('tokens of one session and of others in one burst: one rotates, the rest 
     .where('id', '=', sessionOf(one))
     .executeTakeFirstOrThrow()
   t.equal(generation, '1')
+})
+
+const signOut = (w: World, tokens: Tokens) => w.post('/v1/logout', { refresh_token: tokens.refresh_token })
+
+/** Why and by what a session ended, as its row, the feed and the audit tell. */
+async function endOf(db: pg.Client, tokens: Tokens) {
+  const { rows } = await db.query(
+    `select s.ended_because,
+      (select array_agg(r.because) from revocation as r where r.kind = 'session' and r.subject = s.id::text) as told,
+      (select array_agg(e.account_id = s.account_id and e.reason = s.ended_because)
+        from audit_event as e where e.event = 'session.ended' and e.session_id = s.id) as audited
+    from session as s where s.id = $1`,
+    [sessionOf(tokens)]
+  )
+  return rows[0]
+}
+const signedOut = { ended_because: 'logout', told: ['logout'], audited: [true] }
+const alive = { ended_because: null, told: null, audited: null }
+
+t.test('forty sessions sign out at once: each end is told once, and they share statements', async (t) => {
+  const w = await world(t)
+  const tokens = await signIn(w, 41)
+  const stays = tokens.pop()!
+  await w.warm()
+  const db = await connection(t, w)
+  const statements = await tally(w, db)
+  const answers = await Promise.all(tokens.map((one) => signOut(w, one)))
+  t.ok(answers.every(({ statusCode }) => statusCode === 204))
+  const shared = await statements()
+  t.ok(shared < 40, `${shared} statements`)
+  for (const one of tokens) t.same(await endOf(db, one), signedOut)
+  t.same(await endOf(db, stays), alive)
+  t.equal((await w.refresh(stays.refresh_token)).statusCode, 200)
+  t.match((await w.refresh(tokens[7]!.refresh_token)).json(), { code: 'session_revoked' })
+})
+
+t.test('a sign-out that must wait makes none of the others wait, and what is wrong with one is its own', async (t) => {
+  const w = await world(t)
+  const tokens = await signIn(w, 20)
+  await w.warm()
+  const other = await connection(t, w)
+  await other.query(
+    `alter table session add constraint never check (ended_at is null or id <> '${sessionOf(tokens[4]!)}')`
+  )
+  await other.query('begin')
+  await other.query('select 1 from session where id = $1 for update', [sessionOf(tokens[10]!)])
+  const answered = new Map<number, number>()
+  const answers = tokens.map(async (one, at) => {
+    const { statusCode } = await signOut(w, one)
+    answered.set(at, statusCode)
+  })
+  t.ok(await until(() => answered.size === 19), 'the others are done')
+  t.notOk(answered.has(10))
+  await other.query('rollback')
+  await Promise.all(answers)
+  for (const [at, one] of tokens.entries()) {
+    t.equal(answered.get(at), at === 4 ? 500 : 204, String(at))
+    t.same(await endOf(other, one), at === 4 ? alive : signedOut, String(at))
+  }
+})
+
+t.test('sign-outs of one session in one burst with others, and of sessions that are not theirs', async (t) => {
+  const w = await world(t)
+  const [one, another, ...others] = (await signIn(w, 10)) as [Tokens, Tokens, ...Tokens[]]
+  await w.warm()
+  const endDevice = (by: Tokens, of: Tokens) =>
+    w.app.inject({
+      method: 'DELETE',
+      url: `/v1/sessions/${sessionOf(of)}`,
+      headers: { authorization: `Bearer ${by.access_token}` }
+    })
+  const [theirs, ...answers] = await Promise.all([
+    endDevice(one, another),
+    ...Array.from({ length: 8 }, () => signOut(w, one)),
+    ...others.map((tokens) => signOut(w, tokens))
+  ])
+  t.equal(theirs!.statusCode, 404)
+  t.ok(answers.every(({ statusCode }) => statusCode === 204))
+  const db = await connection(t, w)
+  t.same(await endOf(db, another), alive)
+  for (const tokens of [one, ...others]) t.same(await endOf(db, tokens), signedOut)
 })
