@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import type { Guesses } from '../domain/guessing.js'
+import { prepared } from './prepared.js'
 import type { AccountTable, Db, Trx } from './tables.js'
 
 export interface Account {
@@ -142,29 +143,46 @@ export interface SigningIn {
   readonly guesses: Guesses | undefined
 }
 
+interface Whose {
+  readonly device: { readonly accountId: string; readonly who: string } | null
+  readonly nobody: string
+}
+
+type SigningInRow = AccountRow & { password_hash: string | null } & {
+  who: string
+  failures: number | null
+  retry_at: Date | null
+}
+
+const selectSigningIn = (column: 'username_key' | 'email_key') =>
+  prepared<{ readonly key: string; readonly whose: Whose }, SigningInRow>(
+    (value) => sql`
+      select ${sql.join(accountColumns.map((name) => sql.ref(`a.${name}`)))}, a.password_hash, w.who, g.failures, g.retry_at
+      from (values (1)) as one
+        left join account as a on ${sql.ref(`a.${column}`)} = ${value(({ key }) => key)}
+        cross join lateral (
+          select case
+            when a.id is null then ${value(({ whose }) => whose.nobody)}::text
+            when a.id = ${value(({ whose }) => whose.device?.accountId ?? null)}::uuid
+              then ${value(({ whose }) => whose.device?.who ?? null)}::text
+            else a.id::text
+          end as who
+        ) as w
+        left join password_guess as g on g.who = w.who`
+  )
+const signingInByUsername = selectSigningIn('username_key')
+const signingInByEmail = selectSigningIn('email_key')
+
 /** The account of a name with the failures that count for this sign-in, by one statement. */
 export async function findSigningIn(
   db: Db,
   name: { readonly usernameKey: string } | { readonly emailKey: string },
-  whose: { readonly device: { readonly accountId: string; readonly who: string } | null; readonly nobody: string }
+  whose: Whose
 ): Promise<SigningIn> {
-  const { rows } = await sql<
-    (AccountRow & { password_hash: string | null }) & { who: string; failures: number | null; retry_at: Date | null }
-  >`
-    select ${sql.join(accountColumns.map((column) => sql.ref(`a.${column}`)))}, a.password_hash,
-      w.who, g.failures, g.retry_at
-    from (values (1)) as one
-      left join account as a on ${
-        'usernameKey' in name ? sql`a.username_key = ${name.usernameKey}` : sql`a.email_key = ${name.emailKey}`
-      }
-      cross join lateral (
-        select case
-          when a.id is null then ${whose.nobody}::text
-          when a.id = ${whose.device?.accountId ?? null}::uuid then ${whose.device?.who ?? null}::text
-          else a.id::text
-        end as who
-      ) as w
-      left join password_guess as g on g.who = w.who`.execute(db)
+  const rows =
+    'usernameKey' in name
+      ? await signingInByUsername(db, { key: name.usernameKey, whose })
+      : await signingInByEmail(db, { key: name.emailKey, whose })
   const [row] = rows
   const { who, failures, retry_at: retryAt } = row!
   return {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { firstWait, type Guesses, type GuessRules, longestWait } from '../domain/guessing.js'
+import { prepared } from './prepared.js'
 import type { Db, Trx } from './tables.js'
 
 /** Whose failures are counted, where it is not an account itself, by its id. */
@@ -43,17 +44,21 @@ export async function record(db: Db, who: string, rules: GuessRules, now: Date):
   return row && { failures: row.failures, retryAt: row.retry_at }
 }
 
+const clearFailures = prepared<{ readonly who: string; readonly now: Date }, { waits: boolean }>((value) => {
+  const who = value((one) => one.who)
+  const now = sql`${value((one) => one.now)}::timestamptz`
+  return sql`
+    with gone as (delete from password_guess where who = ${who} and retry_at <= ${now})
+    select exists (select from password_guess where who = ${who} and retry_at > ${now}) as waits`
+})
+
 /**
  * Forgets the failures after a right password; false where others failed while it was looked at, and it would have had
  * to wait: of many guesses that come at once, none counts beyond those that are free.
  */
 export async function clear(db: Db | Trx, who: string, now: Date): Promise<boolean> {
-  const { rows } = await sql<{ waits: boolean }>`
-    with gone as (delete from password_guess where who = ${who} and retry_at <= ${now}::timestamptz)
-    select exists (select from password_guess where who = ${who} and retry_at > ${now}::timestamptz) as waits`.execute(
-    db
-  )
-  return !rows[0]!.waits
+  const [row] = await clearFailures(db, { who, now })
+  return !row!.waits
 }
 
 /** Forgets all failures of an account, on every device. */

@@ -3,6 +3,7 @@ import type { HeldSession } from '../domain/rotation.js'
 import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
 import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
+import { prepared } from './prepared.js'
 import type { Db } from './tables.js'
 
 export interface Session {
@@ -96,6 +97,40 @@ export interface BegunSession extends LiveSession {
   readonly isFamiliar: boolean
 }
 
+interface Beginning {
+  readonly session: NewSession
+  readonly passwordHash: string | null
+}
+
+const insertSession = prepared<Beginning, { is_familiar: boolean }>((value) => {
+  const of = (pick: (session: NewSession) => unknown) => value(({ session }) => pick(session))
+  const createdAt = sql`${of((session) => session.createdAt)}::timestamptz`
+  return sql`
+    with a as (
+      update account set last_login_at = ${createdAt}
+      where id = ${of((session) => session.accountId)}
+        and disabled_at is null
+        and password_hash is not distinct from ${value(({ passwordHash }) => passwordHash)}
+      returning id
+    )
+    insert into session
+      (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
+       created_at, rotated_at, idle_expires_at, expires_at, status_index)
+    select ${of((session) => session.id)}::uuid, a.id, ${of((session) => session.transport)},
+      ${of((session) => session.clientId)}, ${of((session) => session.scope)}, ${of((session) => session.amr)}::text[],
+      ${of((session) => session.acr)}, ${of((session) => session.jkt)}, ${of((session) => session.userAgent)},
+      ${of((session) => session.address)}::inet, ${createdAt}, ${createdAt},
+      ${of((session) => session.idleExpiresAt)}::timestamptz, ${of((session) => session.expiresAt)}::timestamptz,
+      case when ${of((session) => session.hasStatus)}::boolean then nextval('session_status_index') end
+    from a
+    returning exists (
+      select from session as earlier
+      where earlier.account_id = session.account_id
+        and earlier.address is not distinct from session.address
+        and earlier.user_agent is not distinct from session.user_agent
+    ) as is_familiar`
+})
+
 /**
  * Begins a session where the account is still enabled and still has the password hash that was checked: between that
  * check and this statement both may have changed. Undefined where they have.
@@ -105,29 +140,7 @@ export async function begin(
   session: NewSession,
   passwordHash: string | null
 ): Promise<BegunSession | undefined> {
-  const { rows } = await sql<{ is_familiar: boolean }>`
-    with a as (
-      update account set last_login_at = ${session.createdAt}
-      where id = ${session.accountId}
-        and disabled_at is null
-        and password_hash is not distinct from ${passwordHash}
-      returning id
-    )
-    insert into session
-      (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
-       created_at, rotated_at, idle_expires_at, expires_at, status_index)
-    select ${session.id}::uuid, a.id, ${session.transport}, ${session.clientId}, ${session.scope},
-      ${session.amr}::text[], ${session.acr}, ${session.jkt}, ${session.userAgent}, ${session.address}::inet,
-      ${session.createdAt}, ${session.createdAt}, ${session.idleExpiresAt}, ${session.expiresAt},
-      case when ${session.hasStatus}::boolean then nextval('session_status_index') end
-    from a
-    returning exists (
-      select from session as earlier
-      where earlier.account_id = session.account_id
-        and earlier.address is not distinct from session.address
-        and earlier.user_agent is not distinct from session.user_agent
-    ) as is_familiar`.execute(db)
-  const [row] = rows
+  const [row] = await insertSession(db, { session, passwordHash })
   if (row === undefined) return undefined
   // Read by a statement of its own: the one above may have waited for a change of the account, and would show the
   // account after that change beside the revocations before it.
@@ -138,14 +151,17 @@ export async function begin(
   return { ...found, isFamiliar: row.is_familiar }
 }
 
-/** A session as it is now, for the judgement of a token that could not rotate. */
-export async function findHeld(db: Db, id: string): Promise<(LiveSession & { held: HeldSession }) | undefined> {
-  const { rows } = await sql<LiveRow & { rotated_at: Date; ended_because: string | null }>`
+const selectHeld = prepared<string, LiveRow & { rotated_at: Date; ended_because: string | null }>(
+  (value) => sql`
     select ${live}, s.rotated_at, s.ended_because
     from session as s
     join account as a on a.id = s.account_id
-    where s.id = ${id}`.execute(db)
-  const row = rows[0]
+    where s.id = ${value((id) => id)}`
+)
+
+/** A session as it is now, for the judgement of a token that could not rotate. */
+export async function findHeld(db: Db, id: string): Promise<(LiveSession & { held: HeldSession }) | undefined> {
+  const [row] = await selectHeld(db, id)
   return (
     row && {
       ...toLiveSession(row),
