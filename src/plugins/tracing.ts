@@ -161,8 +161,6 @@ async function start(app: FastifyInstance, options: TracingOptions & { readonly 
     reply.log = request.log
     running.run(begun.context, done)
   })
-  // A body comes by events of its socket, which know nothing of its request.
-  app.addHook('preValidation', (request, _reply, done) => running.run(request.span?.context ?? ROOT_CONTEXT, done))
   app.addHook('onResponse', async (request, { statusCode }) => {
     const span = request.span?.span
     span?.setAttribute('http.response.status_code', statusCode)

@@ -1,6 +1,6 @@
-import { type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import type { AuditEvent, AuditEventName } from '../domain/audit-event.js'
-import type { Db, Trx } from './tables.js'
+import type { AuditEventTable, Db, Trx } from './tables.js'
 
 /** An event, and whether the chain is to take it up. */
 export interface NewAuditEvent extends AuditEvent {
@@ -75,23 +75,6 @@ export function noteEnded(name: AuditEventName, event: NewAuditEvent | null): Ra
   )`
 }
 
-export interface AuditEventRow {
-  id: string
-  event: string
-  outcome: 'success' | 'failure'
-  happened_at: Date
-  account_id: string | null
-  actor_id: string | null
-  session_id: string | null
-  client_id: string | null
-  source: AuditEvent['source']
-  address: string | null
-  user_agent: string | null
-  amr: string[]
-  reason: string | null
-  details: Record<string, unknown>
-}
-
 export const readColumns = [
   'id',
   'event',
@@ -108,6 +91,8 @@ export const readColumns = [
   'reason',
   'details'
 ] as const
+
+export type AuditEventRow = Pick<Selectable<AuditEventTable>, (typeof readColumns)[number]>
 
 export function toAuditEvent(row: AuditEventRow): AuditEvent {
   return {

@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import net from 'node:net'
 import t, { type Test } from 'tap'
 import { type CollectedSpan, type Collector, collector } from '../support/collector.js'
 import { receiver } from '../support/receiver.js'
+import { until } from '../support/until.js'
 import { fromOwnPage, goodPassword, type World, world } from '../support/world.js'
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
@@ -83,6 +86,41 @@ t.test('requests that run at once have each their own spans', async (t) => {
     for (const name of ['POST /v1/login', 'select account', 'password verify']) t.equal(of(name).length, 1, name)
   }
 })
+
+t.test(
+  'a body that comes long after its head, on a connection that is used again, belongs to its own request',
+  async (t) => {
+    const { w, spans, url } = await traced(t)
+    const names = [await w.account(), await w.account()]
+    const socket = net.connect(Number(new URL(url).port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    let text = ''
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+    })
+    for (const [n, username] of names.entries()) {
+      const body = JSON.stringify({ username, password: goodPassword })
+      const head = [
+        'POST /v1/login HTTP/1.1',
+        'host: auth.test',
+        'content-type: application/json',
+        `content-length: ${body.length}`,
+        `traceparent: 00-${`${n + 1}`.repeat(32)}-${parentId}-01`
+      ]
+      const begun = once(w.app.server, 'request')
+      socket.write(`${head.join('\r\n')}\r\n\r\n`)
+      await begun
+      socket.write(body)
+      t.ok(await until(() => text.split('HTTP/1.1 200').length === n + 2), 'it is answered')
+    }
+    await w.app.close()
+    for (const [n] of names.entries()) {
+      const of = (name: string) =>
+        spans.spans().filter((span) => span.traceId === `${n + 1}`.repeat(32) && span.name === name)
+      for (const name of ['POST /v1/login', 'select account', 'password verify']) t.equal(of(name).length, 1, name)
+    }
+  }
+)
 
 t.test('no secret, no name and no address is in any span', async (t) => {
   const { w, spans, url } = await traced(t)
