@@ -36,7 +36,7 @@ declare module 'fastify' {
     readonly tracing: Tracing | null
   }
   interface FastifyRequest {
-    span: { readonly span: Span; readonly context: Context } | undefined
+    span: Span | undefined
   }
 }
 
@@ -156,21 +156,21 @@ async function start(app: FastifyInstance, options: TracingOptions & { readonly 
       },
       propagator.extract(ROOT_CONTEXT, request.headers, header)
     )
-    request.span = begun
+    request.span = begun.span
     request.log = request.log.child({ trace_id: begun.span.spanContext().traceId })
     reply.log = request.log
     running.run(begun.context, done)
   })
   app.addHook('onResponse', async (request, { statusCode }) => {
-    const span = request.span?.span
+    const { span } = request
     span?.setAttribute('http.response.status_code', statusCode)
     if (span !== undefined && statusCode >= 500) fail(span, String(statusCode))
     span?.end()
   })
   app.addHook('onRequestAbort', async ({ span }) => {
-    if (span?.span.isRecording() !== true) return
-    fail(span.span, 'aborted')
-    span.span.end()
+    if (span?.isRecording() !== true) return
+    fail(span, 'aborted')
+    span.end()
   })
   app.addHook('onClose', async () => {
     // What is left is sent; a receiver that is gone keeps nobody from stopping.
