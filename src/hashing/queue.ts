@@ -20,16 +20,19 @@ interface Waiting {
 }
 
 export interface HashQueueOptions {
-  /** Worker threads, each hashing one password at a time. */
+  /** Worker threads, each hashing one password at a time. They begin with the first passwords that need them. */
   readonly concurrency: number
   /** How many may wait beyond those; the next one is refused. */
   readonly maxWaiting: number
   /** Milliseconds after which one who waits is refused: its client has given up by then. */
   readonly maxWait: number
+  /** Milliseconds after which a thread ends that has nothing to do; a minute where it is left out. */
+  readonly idleFor?: number
 }
 
 /** Of so many jobs, the last ones, the median is what a job is thought to take: one that was held up says nothing of the next. */
 const remembered = 9
+const minute = 60_000
 /** Before so many are done, nothing is thought: the first ones also pay for a thread that has just begun. */
 const enough = 3
 
@@ -39,18 +42,24 @@ const enough = 3
  */
 export class HashQueue {
   readonly #options: HashQueueOptions
-  readonly #idle: Worker[] = []
+  /** The one that has done nothing for longest is the first. */
+  readonly #idle: { readonly worker: Worker; readonly since: number }[] = []
   readonly #busy = new Map<Worker, Waiting>()
   readonly #waiting: Waiting[] = []
   #admitted = 0
   /** Milliseconds that the last jobs took, the newest at the end. */
   readonly #took: number[] = []
   #duration = 0
+  #retiring: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: HashQueueOptions) {
     this.#options = options
-    for (let n = 0; n < options.concurrency; n++) this.#idle.push(this.#spawn())
+  }
+
+  /** Worker threads that there are now. */
+  get threads(): number {
+    return this.#idle.length + this.#busy.size
   }
 
   get waiting(): number {
@@ -91,7 +100,8 @@ export class HashQueue {
   run(job: HashJob, onStart?: (waited: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new Refusal('service_unavailable', { because: 'closing', retryAfter: 1 }))
     // Those who were let in find a place; this is for whoever did not come by the door.
-    if (this.#idle.length === 0 && this.#waiting.length >= this.#options.maxWaiting) {
+    const { concurrency, maxWaiting } = this.#options
+    if (this.#busy.size >= concurrency && this.#waiting.length >= maxWaiting) {
       return Promise.reject(new Refusal('overloaded', { because: 'hash queue full', retryAfter: 1 }))
     }
     return new Promise((resolve, reject) => {
@@ -102,9 +112,12 @@ export class HashQueue {
 
   async close(): Promise<void> {
     this.#closed = true
+    clearTimeout(this.#retiring)
     const closing = new Refusal('service_unavailable', { because: 'closing', retryAfter: 1 })
     for (const { reject } of this.#waiting.splice(0)) reject(closing)
-    await Promise.all([...this.#idle, ...this.#busy.keys()].map((worker) => worker.terminate()))
+    await Promise.all(
+      [...this.#idle.map(({ worker }) => worker), ...this.#busy.keys()].map((worker) => worker.terminate())
+    )
   }
 
   #spawn(): Worker {
@@ -112,7 +125,8 @@ export class HashQueue {
     worker.on('message', ({ value, error, took }: { value?: unknown; error?: string; took: number }) => {
       const done = this.#busy.get(worker)
       this.#busy.delete(worker)
-      this.#idle.push(worker)
+      this.#idle.push({ worker, since: performance.now() })
+      this.#retireLater()
       this.#learn(took)
       worker.unref()
       if (error === undefined) done?.resolve(value)
@@ -136,25 +150,35 @@ export class HashQueue {
   /** A worker that died takes its one job with it; the others go on. */
   #replace(worker: Worker, error: Error): void {
     const lost = this.#busy.get(worker)
-    const at = this.#idle.indexOf(worker)
+    const at = this.#idle.findIndex((one) => one.worker === worker)
     if (lost === undefined && at < 0) return
     this.#busy.delete(worker)
     if (at >= 0) this.#idle.splice(at, 1)
     lost?.reject(error)
-    if (this.#closed) return
-    this.#idle.push(this.#spawn())
-    this.#next()
+    if (!this.#closed) this.#next()
+  }
+
+  /** Ends threads that had nothing to do for a while, but for the last one: each is memory that nobody uses. */
+  #retireLater(): void {
+    if (this.#retiring !== undefined || this.threads < 2) return
+    const { idleFor = minute } = this.#options
+    this.#retiring = setTimeout(() => {
+      this.#retiring = undefined
+      const over = this.#idle.filter(({ since }) => performance.now() - since >= idleFor).slice(0, this.threads - 1)
+      for (const { worker } of this.#idle.splice(0, over.length)) worker.terminate()
+      this.#retireLater()
+    }, idleFor).unref()
   }
 
   #next(): void {
-    while (this.#idle.length > 0 && this.#waiting.length > 0) {
+    while (this.#busy.size < this.#options.concurrency && this.#waiting.length > 0) {
       const waiting = this.#waiting.shift()!
       if (performance.now() - waiting.since > this.#options.maxWait) {
         waiting.reject(new Refusal('overloaded', { because: 'waited too long to be hashed', retryAfter: 1 }))
         continue
       }
       waiting.onStart?.(performance.now() - waiting.since)
-      const worker = this.#idle.pop()!
+      const worker = this.#idle.pop()?.worker ?? this.#spawn()
       this.#busy.set(worker, waiting)
       worker.ref()
       worker.postMessage(waiting.job)

@@ -72,8 +72,7 @@ export const passwords = fp<PasswordsOptions>(
       return (await run(queue, job)) as boolean
     }
 
-    // A queue of their own: sign-ins with hashes of other systems cannot starve the rest. Its threads start with the
-    // first of them, since most services never see one.
+    // A queue of their own: sign-ins with hashes of other systems cannot starve the rest.
     let legacyQueue: HashQueue | undefined
     const verifyLegacy = async (stored: string, password: string) => {
       const { check, scheme } = parseLegacyPassword(stored)
@@ -99,15 +98,20 @@ export const passwords = fp<PasswordsOptions>(
     // Nobody has this password: an account that is not there is checked against it, for the same work.
     let nobodys: Promise<string> | undefined
     const hashOfNobody = () => {
-      nobodys ??= hash(randomBytes(32).toString('base64url'))
+      nobodys ??= hash(randomBytes(32).toString('base64url')).catch((error) => {
+        // The next one tries again: with the error kept, a name that nobody has would be told from the others for ever.
+        nobodys = undefined
+        throw error
+      })
       return nobodys
     }
     const verifyNothing = async (password: string) => {
       await verify(await hashOfNobody(), password)
       return false as const
     }
-    app.addHook('onReady', async () => {
-      await hashOfNobody()
+    // Made by the time somebody signs in, and nobody waits for it: neither a start nor a command.
+    app.addHook('onListen', async () => {
+      hashOfNobody().catch((error) => app.log.warn({ error: error.message }, 'a hash could not be made'))
     })
 
     app.decorate('waitingPasswords', () => queue.waiting + (legacyQueue?.waiting ?? 0))

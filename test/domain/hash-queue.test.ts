@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { HashQueue } from '../../src/hashing/queue.js'
+import { until } from '../support/until.js'
 
 /** One password at a time, each of which takes longer than anybody may wait. */
 function slowQueue(t: Test) {
@@ -50,4 +51,22 @@ t.test('a place is free again however the work ended', async (t) => {
     { message: 'of the work' }
   )
   t.equal(queue.whyFull(), null)
+})
+
+t.test('threads begin with what needs them, and end where nothing does, but for one', async (t) => {
+  const queue = new HashQueue({ concurrency: 3, maxWaiting: 100, maxWait: 10_000, idleFor: 50 })
+  t.teardown(() => queue.close())
+  const at = (many: number) => Array.from({ length: many }, () => hashOn(queue, 8, 1))
+  t.equal(queue.threads, 0)
+  for (const _ of [1, 2]) {
+    const one = at(1)
+    t.equal(queue.threads, 1, 'one for one, which is used again')
+    await Promise.all(one)
+  }
+  for (const _ of [1, 2]) {
+    const many = at(9)
+    t.equal(queue.threads, 3, 'as many as there may be')
+    await Promise.all(many)
+    t.ok(await until(() => queue.threads === 1), 'once more where nothing needs them')
+  }
 })

@@ -50,8 +50,12 @@ function isProblem(t: Test, { head, problem, status }: Answer, expected: number)
 
 const post = 'POST /v1/refresh HTTP/1.1\r\nhost: auth.test\r\ncontent-type: application/json\r\n'
 
-t.test('a head that does not end is cut off', async (t) => {
-  const send = await listening(t)
+t.test('a head that does not end is cut off, long before a body would be', async (t) => {
+  const patient: Change = (options) => {
+    const changed = impatient(options)
+    return { ...changed, connections: { ...changed.connections, requestTimeout: 600_000 } }
+  }
+  const send = await listening(t, patient)
   isProblem(t, await send('GET /livez HTTP/1.1\r\nhost: auth.test\r\nx-slow: '), 408)
 })
 
