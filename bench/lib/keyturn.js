@@ -38,7 +38,7 @@ export async function startKeyturn({ url, folder, processes = 1 }, more = {}) {
   for (let n = 0; n < processes; n++) {
     const port = await freePort()
     const env = { ...settings, DATABASE_URL: url, AUTH_DATA_DIR: folder, PORT: String(port), ...more }
-    started.push({ port, ...(await start([main, 'serve'], env, 'ready in')) })
+    started.push({ port, ...(await start([...(globalThis.profileArgs ?? []), main, 'serve'], env, 'ready in')) })
     await ask({ ports: [port] }, '/livez')
     answeredAt ??= performance.now()
   }

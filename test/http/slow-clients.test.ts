@@ -50,12 +50,16 @@ function isProblem(t: Test, { head, problem, status }: Answer, expected: number)
 
 const post = 'POST /v1/refresh HTTP/1.1\r\nhost: auth.test\r\ncontent-type: application/json\r\n'
 
-t.test('a head that does not end is cut off, long before a body would be', async (t) => {
-  const patient: Change = (options) => {
+/** The same but for these times. */
+const besides = (times: object): Change => {
+  return (options) => {
     const changed = impatient(options)
-    return { ...changed, connections: { ...changed.connections, requestTimeout: 600_000 } }
+    return { ...changed, connections: { ...changed.connections, ...times } }
   }
-  const send = await listening(t, patient)
+}
+
+t.test('a head that does not end is cut off, long before a body would be', async (t) => {
+  const send = await listening(t, besides({ requestTimeout: 60_000 }))
   isProblem(t, await send('GET /livez HTTP/1.1\r\nhost: auth.test\r\nx-slow: '), 408)
 })
 
@@ -69,8 +73,8 @@ t.test('a connection that says nothing at all is closed without a word', async (
   t.match(await send(''), { head: '', problem: null })
 })
 
-t.test('a connection that is idle after its request is closed', async (t) => {
-  const send = await listening(t)
+t.test('a connection that is idle after its request is closed, however patient it is with heads', async (t) => {
+  const send = await listening(t, besides({ headersTimeout: 60_000, requestTimeout: 60_000 }))
   const { status, head } = await send('GET /livez HTTP/1.1\r\nhost: auth.test\r\n\r\n')
   t.equal(status, 200)
   t.match(head, /connection: keep-alive/)
