@@ -30,15 +30,15 @@ const settings = {
   AUTH_BROOM_INTERVAL: 'off'
 }
 
-/** So many processes of it, as one service. */
-export async function startKeyturn({ url, folder, processes = 1 }, more = {}) {
+/** So many processes of it, as one service; `program` is what Node is given where it is not the built program. */
+export async function startKeyturn({ url, folder, processes = 1, program }, more = {}) {
   const started = []
   const began = performance.now()
   let answeredAt
   for (let n = 0; n < processes; n++) {
     const port = await freePort()
     const env = { ...settings, DATABASE_URL: url, AUTH_DATA_DIR: folder, PORT: String(port), ...more }
-    started.push({ port, ...(await start([...(globalThis.profileArgs ?? []), main, 'serve'], env, 'ready in')) })
+    started.push({ port, ...(await start(program ?? [main, 'serve'], env, 'ready in')) })
     await ask({ ports: [port] }, '/livez')
     answeredAt ??= performance.now()
   }

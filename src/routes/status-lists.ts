@@ -33,10 +33,10 @@ const routes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async ({ params, query, headers }, reply) => {
-      // Lists of the past are not kept (§8.4).
-      if (query.time !== undefined) throw new Refusal('not_supported', { because: 'time' })
       const list = await app.statusLists.read(params.id)
       if (list === undefined) throw new Refusal('not_found')
+      // Lists of the past are not kept (§8.4).
+      if (query.time !== undefined) throw new Refusal('not_supported', { because: 'time' })
       fromAnywhere(reply)
       reply.header('cache-control', `public, max-age=${list.ttl}`).header('etag', list.etag)
       if (hasAlready(headers['if-none-match'], list.etag)) return notModified(reply)

@@ -63,6 +63,7 @@ t.test('a request that is under way is answered, and its connection, kept alive,
   await until(() => !w.app.server.listening)
   answer('so it is')
   t.ok(await closing)
+  t.ok(await until(() => socket.closed))
   t.match(text, /^HTTP\/1\.1 200 OK.*so it is$/s)
 })
 
@@ -104,6 +105,7 @@ t.test(
     await arrival
     answer('so it is')
     t.ok(await closing)
+    t.ok(await until(() => socket.closed))
     const [slow, live] = text().split(/(?=HTTP\/1\.1 )/)
     t.match(slow, /^HTTP\/1\.1 200 OK.*so it is$/s)
     t.match(live, /^HTTP\/1\.1 200 OK/)
