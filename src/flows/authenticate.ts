@@ -21,7 +21,7 @@ import { findUser } from './users.js'
 export async function authenticateSession(tools: Tools, cookie: string): Promise<Principal> {
   const sessionId = tools.readSessionCookie(cookie)
   if (sessionId === null) throw new Refusal('token_invalid', { because: 'not a session cookie of ours' })
-  const found = await sessions.findHeld(tools.db, sessionId)
+  const found = await tools.findSession(sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   const now = tools.clock()
   const over = whyOver(found.held, now)
@@ -114,7 +114,7 @@ export async function isFresh(tools: Tools, who: Principal): Promise<boolean> {
 async function isAlive(tools: Tools, who: Principal): Promise<boolean> {
   const now = tools.clock()
   if (who.sessionId !== null) {
-    const found = isUuid(who.sessionId) ? await sessions.findHeld(tools.db, who.sessionId) : undefined
+    const found = isUuid(who.sessionId) ? await tools.findSession(who.sessionId) : undefined
     return found !== undefined && whyOver(found.held, now) === null
   }
   if (who.authenticator === 'token') return await apiTokens.isAlive(tools.db, who.tokenId!, now)

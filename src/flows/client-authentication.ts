@@ -40,7 +40,7 @@ async function authenticateBySecret(
   { method, clientId, secret }: Of<'client_secret_basic' | 'client_secret_post'>
 ): Promise<clients.LiveClient> {
   if (!isClientId(clientId) || !isClientSecret(secret)) throw wrong(tools, method, 'not of their form')
-  const found = await clients.find(tools.db, clientId)
+  const found = await tools.findClient(clientId)
   const digest = clientSecretDigest(secret)
   // A client with keys has no digest, and nothing is compared with nothing.
   const isRight = timingSafeEqual(digest, found?.client.secretDigest ?? Buffer.alloc(digest.length))
@@ -58,7 +58,7 @@ async function authenticateByAssertion(
     throw wrong(tools, method, 'not an assertion')
   }
   if (clientId !== undefined && clientId !== subject) throw wrong(tools, method, 'client_id names another')
-  const found = await clients.find(tools.db, subject)
+  const found = await tools.findClient(subject)
   const keys = candidateKeys(found?.client.jwks?.keys ?? [], read.header)
   const isSigned = await tools.isSignedByOneOf(assertion, keys, read.header.alg)
   if (found === undefined || !isSigned) throw wrong(tools, method, 'unknown, or signed by another key', found)

@@ -24,7 +24,7 @@ export async function renew(tools: Tools, text: string, requester = inPerson): P
   if (presented === null) throw new Refusal('token_invalid', { because: 'not a refresh token of ours' })
   const { db, settings } = tools
   const now = tools.clock()
-  const found = await sessions.findHeld(db, presented.sessionId)
+  const found = await tools.findSession(presented.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   if (found.session.transport !== 'body') throw new Refusal('token_invalid', { because: 'taken out of a cookie' })
   // These clients know no proofs: a session that is bound to a key is not renewed here.
@@ -63,7 +63,7 @@ export type RefreshState = 'alive' | 'unreadable' | 'unknown' | 'ended' | 'disab
 export async function inspectRefresh(tools: Tools, text: string): Promise<RefreshState> {
   const presented = tools.readRefreshToken(text)
   if (presented === null) return 'unreadable'
-  const found = await sessions.findHeld(tools.db, presented.sessionId)
+  const found = await tools.findSession(presented.sessionId)
   if (found === undefined) return 'unknown'
   const verdict = judgeRefresh(found.held, presented.generation, tools.settings.rotation, tools.clock())
   if (verdict.kind === 'refuse') return verdict.because
@@ -80,7 +80,7 @@ export async function inspectAccess(tools: Tools, claims: AccessTokenClaims): Pr
   if (isClientToken(principal))
     return (await isFresh(tools, principal)) ? { state: 'alive', principal } : { state: 'ended' }
   const { sid = '' } = claims
-  const found = isUuid(sid) ? await sessions.findHeld(tools.db, sid) : undefined
+  const found = isUuid(sid) ? await tools.findSession(sid) : undefined
   if (found === undefined) return { state: 'unknown' }
   if (found.held.accountDisabled) return { state: 'disabled' }
   if (found.held.endedBecause === 'password_changed') return { state: 'password_changed' }

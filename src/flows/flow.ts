@@ -9,9 +9,10 @@ import type { RefreshTokenContent } from '../domain/refresh-token.js'
 import type { Revocable, Revocation } from '../domain/revocation.js'
 import type { Outage, RotationRules } from '../domain/rotation.js'
 import { type Lifetimes, later } from '../domain/session.js'
+import type { LiveClient } from '../storage/clients.js'
 import type { EndedBecause, Ending, EndingOfOne } from '../storage/endings.js'
 import type { Rotation } from '../storage/rotations.js'
-import type { LiveSession } from '../storage/sessions.js'
+import type { FoundSession, LiveSession } from '../storage/sessions.js'
 import type { Db } from '../storage/tables.js'
 import { type AuditTrail, auditRow } from './audit.js'
 
@@ -51,6 +52,10 @@ export interface Tools {
   readonly entropy: (bytes: number) => Buffer
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
+  /** A session as it is now; several that are asked for at once share a statement. */
+  readonly findSession: (id: string) => Promise<FoundSession | undefined>
+  /** A client as it is now, in the same way. */
+  readonly findClient: (id: string) => Promise<LiveClient | undefined>
   /** Ends a session; several that come at once share a statement. False where it was over, or is not the account's that is given. */
   readonly endSession: (one: EndingOfOne) => Promise<boolean>
   /** What ended a principal's credential, with all that the database has committed until now; undefined where nothing did. */

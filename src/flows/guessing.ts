@@ -44,8 +44,10 @@ export async function guessesInSession(
 
 /**
  * Looks at a password unless too many were wrong. `verify` says whether it is right. Throws `sign_in_delayed` or
- * `sign_in_locked` before it is asked, with the same words for a name that nobody has; false for a password that was wrong, or
- * that came at once with so many wrong ones that it does not count.
+ * `sign_in_locked` before it is asked, with the same words for a name that nobody has; false for a password that was wrong.
+ *
+ * A right one counts only where nobody failed too often while it was looked at, which `settleGuess`, or the statement
+ * that begins a session, finds out: of many guesses that come at once, none counts beyond those that are free.
  */
 export async function guess(
   tools: Tools,
@@ -62,13 +64,18 @@ export async function guess(
   if (verdict.kind === 'wait') {
     throw new Refusal('sign_in_delayed', { because: 'failures', retryAfter: Math.ceil(verdict.left / 1000) })
   }
-  if (await verify()) return await guesses.clear(db, who, tools.clock())
+  if (await verify()) return true
   const counted = await guesses.record(db, who, settings.guessing, tools.clock())
   if (counted !== undefined && waitAfter(counted.failures, settings.guessing) > 0) {
     const isLast = counted.failures >= settings.guessing.max
     note(tools, isLast ? 'login.locked' : 'login.delayed', { account, failures: counted.failures })
   }
   return false
+}
+
+/** Forgets the failures before a right password; false where it came at once with so many wrong ones that it does not count. */
+export async function settleGuess(tools: Tools, who: string): Promise<boolean> {
+  return await guesses.clear(tools.db, who, tools.clock())
 }
 
 /** Lets an account be signed in to again that too many wrong passwords had locked. */

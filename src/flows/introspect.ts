@@ -6,8 +6,6 @@ import { whyOver } from '../domain/rotation.js'
 import { isUuid } from '../domain/uuid.js'
 import type { Account } from '../storage/accounts.js'
 import * as apiTokens from '../storage/api-tokens.js'
-import * as clients from '../storage/clients.js'
-import * as sessions from '../storage/sessions.js'
 import type { Tools } from './flow.js'
 
 /** RFC 7662 §2.2; undefined for whatever is not active, so that nobody learns why. */
@@ -90,10 +88,10 @@ function present<T extends object>(members: T): Present<T> {
 /** The account of a token whose session, or whose client where nobody signed in, is alive. */
 async function findHolder(tools: Tools, claims: AccessTokenClaims): Promise<Account | undefined> {
   if (claims.sid === undefined) {
-    const found = await clients.find(tools.db, claims.client_id)
+    const found = await tools.findClient(claims.client_id)
     return found?.client.disabledAt === null && found.account.disabledAt === null ? found.account : undefined
   }
-  const found = isUuid(claims.sid) ? await sessions.findHeld(tools.db, claims.sid) : undefined
+  const found = isUuid(claims.sid) ? await tools.findSession(claims.sid) : undefined
   return found !== undefined && whyOver(found.held, tools.clock()) === null ? found.account : undefined
 }
 
@@ -103,7 +101,7 @@ async function isMeantFor(
   { clientId }: Pick<Principal, 'clientId'>
 ): Promise<boolean> {
   if (clientId === null || !isClientId(clientId)) return true
-  const found = await clients.find(tools.db, clientId)
+  const found = await tools.findClient(clientId)
   if (found === undefined) return false
   const { audience } = found.client
   return audience.length === 0 || [aud].flat().some((one) => audience.includes(one))

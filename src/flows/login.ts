@@ -9,7 +9,7 @@ import * as endings from '../storage/endings.js'
 import * as sessions from '../storage/sessions.js'
 import { note } from './audit.js'
 import { type Client, ending, type Tools } from './flow.js'
-import { findSigningIn, guess, isKnownDevice } from './guessing.js'
+import { findSigningIn, guess, isKnownDevice, settleGuess } from './guessing.js'
 import { spendProof } from './proof.js'
 import { admitSignIn, countSignIn } from './stuffing.js'
 import { type IssuedTokens, issueTokens } from './tokens.js'
@@ -35,7 +35,7 @@ export async function login(
   client: Client,
   proof: Proof | null = null
 ): Promise<IssuedTokens> {
-  const account = await checkPassword(tools, credentials, client.address)
+  const { account, guesser } = await admitPassword(tools, credentials, client.address)
   if (proof !== null) await spendProof(tools, proof)
   const now = tools.clock()
   const lifetime = tools.settings.lifetimes.session
@@ -49,8 +49,8 @@ export async function login(
     address: client.address
   }
   const draft = draftSession(tools, account.id, sitting, now)
-  const begun = await beginWithinLimit(tools, draft, account.passwordHash)
-  if (begun === undefined) throw new Refusal('invalid_credentials', { because: 'changed meanwhile' })
+  const begun = await beginWithinLimit(tools, draft, { passwordHash: account.passwordHash, guesser })
+  if (begun === undefined) throw failed(tools, account.id, 'password')
   const isNew = !begun.isFamiliar && !isKnownDevice(tools, account.id, credentials.device)
   note(tools, 'login.succeeded', {
     account: account.id,
@@ -66,12 +66,12 @@ export async function login(
 async function beginWithinLimit(
   tools: Tools,
   draft: sessions.NewSession,
-  passwordHash: string | null
+  admission: sessions.Admission
 ): Promise<sessions.BegunSession | undefined> {
   const { sessionsPerAccount: limit } = tools.settings
-  if (limit === null) return await sessions.begin(tools.db, draft, passwordHash)
+  if (limit === null) return await sessions.begin(tools.db, draft, admission)
   const { begun, ended } = await tools.db.transaction().execute(async (trx) => {
-    const begun = await sessions.begin(trx, draft, passwordHash)
+    const begun = await sessions.begin(trx, draft, admission)
     if (begun === undefined) return { begun, ended: 0 }
     return {
       begun,
@@ -97,7 +97,8 @@ export async function mintToken(tools: Tools, accountId: string, lifetime: numbe
     address: null
   } as const
   const draft = draftSession(tools, accountId, sitting, now)
-  const begun = account && (await sessions.begin(tools.db, draft, account.passwordHash))
+  const begun =
+    account && (await sessions.begin(tools.db, draft, { passwordHash: account.passwordHash, guesser: null }))
   if (begun === undefined) throw new Refusal('account_disabled')
   note(tools, 'token.minted', { account: accountId, session: begun.session.id })
   return await issueTokens(tools, begun, now)
@@ -138,21 +139,34 @@ export async function checkPassword(
   credentials: Credentials,
   address: string | null
 ): Promise<accounts.AccountWithPassword> {
+  const { account, guesser } = await admitPassword(tools, credentials, address)
+  if (!(await settleGuess(tools, guesser))) throw failed(tools, account.id, 'password')
+  return account
+}
+
+/** Somebody whose password is right, unless others guessed at once. */
+interface Admitted {
+  readonly account: accounts.AccountWithPassword
+  /** Whose failures are still to be settled, by `settleGuess` or by what begins a session. */
+  readonly guesser: string
+}
+
+async function admitPassword(tools: Tools, credentials: Credentials, address: string | null): Promise<Admitted> {
   const { username, email } = credentials
   if ((username === undefined) === (email === undefined)) {
     const detail = 'Send either "username" or "email".'
     throw new Refusal('validation_failed', { errors: [{ pointer: '/username', code: 'one_of', detail }] })
   }
   const name = email === undefined ? { usernameKey: usernameKey(username!) } : { emailKey: emailKey(email) }
-  return await tools.passwords.admit(() => checkPasswordOf(tools, name, credentials, address))
+  return await tools.passwords.admit(() => admitPasswordOf(tools, name, credentials, address))
 }
 
-async function checkPasswordOf(
+async function admitPasswordOf(
   tools: Tools,
   name: { readonly usernameKey: string } | { readonly emailKey: string },
   credentials: Credentials,
   address: string | null
-): Promise<accounts.AccountWithPassword> {
+): Promise<Admitted> {
   const signingIn = await findSigningIn(tools, name, credentials.device)
   const { account } = signingIn
   const isKnownDevice = account !== undefined && signingIn.who !== account.id
@@ -165,11 +179,15 @@ async function checkPasswordOf(
   const because =
     account === undefined ? 'unknown' : !right ? 'password' : account.disabledAt !== null ? 'disabled' : undefined
   countSignIn(tools, address, account?.id ?? signingIn.who, because === undefined)
-  if (account === undefined || because !== undefined) {
-    note(tools, 'login.failed', { account: account?.id, because: because ?? 'unknown' })
-    throw new Refusal('invalid_credentials', { because: because ?? 'unknown' })
-  }
-  return await upgrade(tools, account, credentials.password)
+  // For the same work as a wrong one.
+  if (because === 'disabled') await settleGuess(tools, signingIn.who)
+  if (account === undefined || because !== undefined) throw failed(tools, account?.id, because ?? 'unknown')
+  return { account: await upgrade(tools, account, credentials.password), guesser: signingIn.who }
+}
+
+function failed(tools: Tools, account: string | undefined, because: 'unknown' | 'password' | 'disabled'): Refusal {
+  note(tools, 'login.failed', { account, because })
+  return new Refusal('invalid_credentials', { because })
 }
 
 /**

@@ -7,7 +7,7 @@ import * as endings from '../storage/endings.js'
 import * as revocations from '../storage/revocations.js'
 import { note, noteIn } from './audit.js'
 import { ending, type Tools } from './flow.js'
-import { guess, guessesInSession } from './guessing.js'
+import { guess, guessesInSession, settleGuess } from './guessing.js'
 import { judgeNewPassword, orRefuseName } from './register.js'
 import { guardLastAdministrator } from './users.js'
 
@@ -120,6 +120,11 @@ async function confirmPassword(tools: Tools, accountId: string, password: string
   await tools.passwords.admit(() => comparePassword(tools, accountId, password))
 }
 
+async function isRight(tools: Tools, accountId: string, verify: () => Promise<boolean>): Promise<boolean> {
+  const held = await guessesInSession(tools, accountId)
+  return (await guess(tools, held, verify)) && (await settleGuess(tools, held.who))
+}
+
 async function comparePassword(
   tools: Tools,
   accountId: string,
@@ -132,9 +137,7 @@ async function comparePassword(
     password !== undefined &&
     passwordHash !== null &&
     account.disabledAt === null &&
-    (await guess(tools, await guessesInSession(tools, account.id), () =>
-      tools.passwords.verify(passwordHash, password)
-    ))
+    (await isRight(tools, account.id, () => tools.passwords.verify(passwordHash, password)))
   if (!right) {
     note(tools, 'password.refused', { account: account.id })
     throw new Refusal('password_incorrect')

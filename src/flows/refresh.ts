@@ -3,8 +3,8 @@ import { Refusal, type RefusalCode } from '../domain/refusal.js'
 import { type HeldSession, judgeRefresh, type RotationVerdict } from '../domain/rotation.js'
 import { narrow, scopesOf } from '../domain/scope.js'
 import { later, type RefreshTransport } from '../domain/session.js'
+import type * as sessions from '../storage/sessions.js'
 import type { LiveSession } from '../storage/sessions.js'
-import * as sessions from '../storage/sessions.js'
 import { note } from './audit.js'
 import { ending, inPerson, type Requester, type Tools } from './flow.js'
 import { spendProof } from './proof.js'
@@ -70,12 +70,12 @@ export async function refresh(
   if (proof !== null) await spendProof(tools, proof)
   const jkt = proof?.jkt ?? null
   const presented = { ...read, transport, jkt, clientId, scope }
-  const { db, settings } = tools
+  const { settings } = tools
   const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
   const rotated = await tools.rotate(rotation)
   if (rotated !== undefined) return await issueTokens(tools, rotated, now, narrowed(rotated, scope))
 
-  const found = await sessions.findHeld(db, presented.sessionId)
+  const found = await tools.findSession(presented.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   // A token from a cookie cannot be in a body unless somebody took it out of a browser.
   if (found.session.transport !== transport) throw new Refusal('token_invalid', { because: `sent by ${transport}` })

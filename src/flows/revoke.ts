@@ -3,7 +3,6 @@ import { principalOf } from '../domain/principal.js'
 import { later } from '../domain/session.js'
 import * as apiTokens from '../storage/api-tokens.js'
 import * as revocations from '../storage/revocations.js'
-import * as sessions from '../storage/sessions.js'
 import { deleteApiToken } from './api-tokens.js'
 import { noteIn } from './audit.js'
 import { isFresh } from './authenticate.js'
@@ -25,7 +24,7 @@ export async function revokeToken(tools: Tools, token: string, client: Authentic
 
 /** Whatever the token's generation: one that was rotated long ago proves as well that its owner wants to leave. */
 async function endSession(tools: Tools, sessionId: string, client: AuthenticatedClient): Promise<void> {
-  const found = await sessions.findHeld(tools.db, sessionId)
+  const found = await tools.findSession(sessionId)
   if (found === undefined || found.session.clientId !== client.id) return
   const ended = await tools.endSession({
     id: sessionId,

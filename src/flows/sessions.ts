@@ -44,7 +44,7 @@ export async function logoutAllByRefreshToken(tools: Tools, refreshToken: string
 
 /** Ends all sessions of the account that one of them belongs to, for a caller who proved to be in it. */
 export async function logoutAllBySession(tools: Tools, sessionId: string): Promise<void> {
-  const found = await sessions.findHeld(tools.db, sessionId)
+  const found = await tools.findSession(sessionId)
   // A token of a session that is over must not end the others: who stole it once would keep that power for ever.
   if (found === undefined || whyOver(found.held, tools.clock()) !== null) return
   const ended = await endings.endAll(tools.db, found.account.id, ending(tools, 'logout_all', tools.clock()))

@@ -29,8 +29,10 @@ import * as roles from '../flows/roles.js'
 import * as sessions from '../flows/sessions.js'
 import * as tokenGrants from '../flows/token-grants.js'
 import * as users from '../flows/users.js'
+import { makeClientReader } from '../storage/clients.js'
 import { makeEnder } from '../storage/endings.js'
 import { makeRotator } from '../storage/rotations.js'
+import { makeSessionReader } from '../storage/sessions.js'
 import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */
@@ -96,6 +98,8 @@ export const flows = fp<FlowsOptions>(
       clock,
       entropy: randomBytes,
       rotate: makeRotator(app.db),
+      findSession: makeSessionReader(app.db),
+      findClient: makeClientReader(app.db),
       endSession: makeEnder(app.db),
       async revokedBy(who) {
         await app.revocations.read()

@@ -2,6 +2,8 @@ import { sql } from 'kysely'
 import type { ClientKeys } from '../domain/client.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
 import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
+import { prepared } from './prepared.js'
+import { sharedReads } from './shared-reads.js'
 import type { Db, Trx } from './tables.js'
 
 /** A service that authenticates itself. It is an account too: its roles, permissions and end are that account's. */
@@ -90,11 +92,23 @@ export async function insert(trx: Trx, client: Omit<Client, 'disabledAt' | 'last
     .execute()
 }
 
+const selectLive = prepared<string, ClientRow>((value) => sql`${live} where c.id = ${value((id) => id)}`)
+const selectAllLive = prepared<readonly string[], ClientRow>(
+  (value) => sql`${live} where c.id = any (${value((ids) => ids)}::text[])`
+)
+
 /** A client as it is now, alive or not. */
 export async function find(db: Db, id: string): Promise<LiveClient | undefined> {
-  const { rows } = await sql<ClientRow>`${live} where c.id = ${id}`.execute(db)
-  return rows[0] && toLiveClient(rows[0])
+  const [row] = await selectLive(db, id)
+  return row && toLiveClient(row)
 }
+
+/** Reads clients as `find` does; those that are asked for at once share a statement. */
+export const makeClientReader = (db: Db): ((id: string) => Promise<LiveClient | undefined>) =>
+  sharedReads({
+    alone: (id) => find(db, id),
+    together: async (ids) => new Map((await selectAllLive(db, ids)).map((row) => [row.client_id, toLiveClient(row)]))
+  })
 
 /** The oldest first. */
 export async function list(db: Db): Promise<LiveClient[]> {

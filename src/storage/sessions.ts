@@ -4,6 +4,7 @@ import type { RefreshTransport } from '../domain/session.js'
 import { type Account, type AccountRow, toAccount } from './accounts.js'
 import { type Grants, type GrantsRow, grants, toGrants } from './grants.js'
 import { prepared } from './prepared.js'
+import { sharedReads } from './shared-reads.js'
 import type { Db } from './tables.js'
 
 export interface Session {
@@ -97,86 +98,118 @@ export interface BegunSession extends LiveSession {
   readonly isFamiliar: boolean
 }
 
-interface Beginning {
-  readonly session: NewSession
+/** What must hold for a session to begin. */
+export interface Admission {
+  /** The hash of the password that was right. */
   readonly passwordHash: string | null
+  /** Whose failures a right password ends; null where none was looked at. */
+  readonly guesser: string | null
 }
 
-const insertSession = prepared<Beginning, { is_familiar: boolean }>((value) => {
+interface Beginning extends Admission {
+  readonly session: NewSession
+}
+
+const insertSession = prepared<Beginning, LiveRow & { is_familiar: boolean; is_overtaken: boolean }>((value) => {
   const of = (pick: (session: NewSession) => unknown) => value(({ session }) => pick(session))
   const createdAt = sql`${of((session) => session.createdAt)}::timestamptz`
+  const guesser = sql`${value((beginning) => beginning.guesser)}::text`
   return sql`
-    with a as (
+    with waits as (
+      select from password_guess where who = ${guesser} and retry_at > ${createdAt}
+    ), forgotten as (
+      delete from password_guess where who = ${guesser} and retry_at <= ${createdAt}
+    ), a as (
       update account set last_login_at = ${createdAt}
       where id = ${of((session) => session.accountId)}
         and disabled_at is null
         and password_hash is not distinct from ${value(({ passwordHash }) => passwordHash)}
-      returning id
+        and not exists (select from waits)
+      returning *
+    ), s as (
+      insert into session
+        (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
+         created_at, rotated_at, idle_expires_at, expires_at, status_index)
+      select ${of((session) => session.id)}::uuid, a.id, ${of((session) => session.transport)},
+        ${of((session) => session.clientId)}, ${of((session) => session.scope)}, ${of((session) => session.amr)}::text[],
+        ${of((session) => session.acr)}, ${of((session) => session.jkt)}, ${of((session) => session.userAgent)},
+        ${of((session) => session.address)}::inet, ${createdAt}, ${createdAt},
+        ${of((session) => session.idleExpiresAt)}::timestamptz, ${of((session) => session.expiresAt)}::timestamptz,
+        case when ${of((session) => session.hasStatus)}::boolean then nextval('session_status_index') end
+      from a
+      returning *
     )
-    insert into session
-      (id, account_id, transport, client_id, scope, amr, acr, dpop_jkt, user_agent, address,
-       created_at, rotated_at, idle_expires_at, expires_at, status_index)
-    select ${of((session) => session.id)}::uuid, a.id, ${of((session) => session.transport)},
-      ${of((session) => session.clientId)}, ${of((session) => session.scope)}, ${of((session) => session.amr)}::text[],
-      ${of((session) => session.acr)}, ${of((session) => session.jkt)}, ${of((session) => session.userAgent)},
-      ${of((session) => session.address)}::inet, ${createdAt}, ${createdAt},
-      ${of((session) => session.idleExpiresAt)}::timestamptz, ${of((session) => session.expiresAt)}::timestamptz,
-      case when ${of((session) => session.hasStatus)}::boolean then nextval('session_status_index') end
-    from a
-    returning exists (
-      select from session as earlier
-      where earlier.account_id = session.account_id
-        and earlier.address is not distinct from session.address
-        and earlier.user_agent is not distinct from session.user_agent
-    ) as is_familiar`
+    select ${live},
+      exists (
+        select from session as earlier
+        where earlier.account_id = s.account_id
+          and earlier.address is not distinct from s.address
+          and earlier.user_agent is not distinct from s.user_agent
+      ) as is_familiar,
+      (b.roles, b.permissions, b.username, b.email, b.email_verified_at)
+        is distinct from (a.roles, a.permissions, a.username, a.email, a.email_verified_at) as is_overtaken
+    from s join a on a.id = s.account_id join account as b on b.id = s.account_id`
 })
 
 /**
- * Begins a session where the account is still enabled and still has the password hash that was checked: between that
- * check and this statement both may have changed. Undefined where they have.
+ * Begins a session where the account is still enabled, still has the password hash that was checked, and nobody failed
+ * so often meanwhile that a guess would have to wait: between that check and this statement all of it may have changed.
+ * Undefined where it has.
  */
-export async function begin(
-  db: Db,
-  session: NewSession,
-  passwordHash: string | null
-): Promise<BegunSession | undefined> {
-  const [row] = await insertSession(db, { session, passwordHash })
+export async function begin(db: Db, session: NewSession, admission: Admission): Promise<BegunSession | undefined> {
+  const [row] = await insertSession(db, { session, ...admission })
   if (row === undefined) return undefined
-  // Read by a statement of its own: the one above may have waited for a change of the account, and would show the
-  // account after that change beside the revocations before it.
+  const isFamiliar = row.is_familiar
+  if (!row.is_overtaken) return { ...toLiveSession(row), isFamiliar }
+  // It waited for a change of the account, and shows the account after that change beside the revocations before it: what
+  // it would be told of is over already. Read once more, by a statement that sees both.
   const found = await findHeld(db, session.id)
   // What ended it between the two statements is among the revocations that its tokens would say they were issued after,
   // and nothing would end them any more.
   if (found === undefined || found.held.endedBecause !== null || found.held.accountDisabled) return undefined
-  return { ...found, isFamiliar: row.is_familiar }
+  return { ...found, isFamiliar }
 }
 
-const selectHeld = prepared<string, LiveRow & { rotated_at: Date; ended_because: string | null }>(
-  (value) => sql`
-    select ${live}, s.rotated_at, s.ended_because
-    from session as s
-    join account as a on a.id = s.account_id
-    where s.id = ${value((id) => id)}`
+export type FoundSession = LiveSession & { readonly held: HeldSession }
+
+type HeldRow = LiveRow & { rotated_at: Date; ended_because: string | null }
+
+const held = sql`
+  select ${live}, s.rotated_at, s.ended_because
+  from session as s
+  join account as a on a.id = s.account_id`
+const selectHeld = prepared<string, HeldRow>((value) => sql`${held} where s.id = ${value((id) => id)}`)
+const selectAllHeld = prepared<readonly string[], HeldRow>(
+  (value) => sql`${held} where s.id = any (${value((ids) => ids)}::uuid[])`
 )
 
-/** A session as it is now, for the judgement of a token that could not rotate. */
-export async function findHeld(db: Db, id: string): Promise<(LiveSession & { held: HeldSession }) | undefined> {
-  const [row] = await selectHeld(db, id)
-  return (
-    row && {
-      ...toLiveSession(row),
-      held: {
-        generation: Number(row.generation),
-        rotatedAt: row.rotated_at,
-        idleExpiresAt: row.idle_expires_at,
-        expiresAt: row.expires_at,
-        endedBecause: row.ended_because,
-        bound: row.transport === 'cookie' || row.dpop_jkt !== null,
-        accountDisabled: row.disabled_at !== null
-      }
+function toFound(row: HeldRow): FoundSession {
+  return {
+    ...toLiveSession(row),
+    held: {
+      generation: Number(row.generation),
+      rotatedAt: row.rotated_at,
+      idleExpiresAt: row.idle_expires_at,
+      expiresAt: row.expires_at,
+      endedBecause: row.ended_because,
+      bound: row.transport === 'cookie' || row.dpop_jkt !== null,
+      accountDisabled: row.disabled_at !== null
     }
-  )
+  }
 }
+
+/** A session as it is now, for the judgement of a token that could not rotate. */
+export async function findHeld(db: Db, id: string): Promise<FoundSession | undefined> {
+  const [row] = await selectHeld(db, id)
+  return row && toFound(row)
+}
+
+/** Reads sessions as `findHeld` does; those that are asked for at once share a statement. */
+export const makeSessionReader = (db: Db): ((id: string) => Promise<FoundSession | undefined>) =>
+  sharedReads({
+    alone: (id) => findHeld(db, id),
+    together: async (ids) => new Map((await selectAllHeld(db, ids)).map((row) => [row.session_id, toFound(row)]))
+  })
 
 /** Moves the idle end of a session that is in use, never past its absolute end. */
 export async function extendIdle(db: Db, id: string, idleExpiresAt: Date): Promise<void> {

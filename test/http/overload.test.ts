@@ -115,20 +115,22 @@ async function busy(t: Test, change: Change = (options) => options) {
   const waiting: Array<(text: string) => void> = []
   const w = await world(t, change, async (app) => {
     await app.register(guard, { requirement: allow.allowAny(), authenticators: [] })
-    app.get('/slow', { config: { load: 'session' } }, () => new Promise<string>((resolve) => waiting.push(resolve)))
+    const hold = () => new Promise<string>((resolve) => waiting.push(resolve))
+    app.get('/slow', { config: { load: 'session' } }, hold)
+    app.get('/stream', { config: { load: 'vital' } }, hold)
   })
   const underWay = () => w.app.overload.state().requests
+  async function open(url: string, count: number) {
+    const before = waiting.length
+    for (let n = 0; n < count; n++) w.app.inject(url).catch(() => {})
+    await until(() => waiting.length === before + count)
+  }
   return {
     w,
     underWay,
+    open,
     /** Brings the number of requests that are under way to this one. */
-    async fill(count: number) {
-      while (underWay() < count) {
-        const before = waiting.length
-        w.app.inject('/slow').catch(() => {})
-        await until(() => waiting.length > before)
-      }
-    },
+    fill: (count: number) => open('/slow', count - underWay()),
     finish: () => {
       for (const answer of waiting.splice(0)) answer('done')
     }
@@ -171,6 +173,16 @@ t.test(
     t.same(await classesOf(w, token), { sign_in: 401, change: 200, session: 200, vital: 200, health: 200 })
   }
 )
+
+t.test('the streams of a hundred verifiers, open for hours, are no reason to refuse anybody', async (t) => {
+  const { w, open, finish } = await busy(t, (options) => ({
+    ...options,
+    overload: { ...options.overload, requests: 2 }
+  }))
+  await open('/stream', 100)
+  t.equal((await w.post('/v1/login', { username: 'nobody', password: goodPassword })).statusCode, 401)
+  finish()
+})
 
 t.test('a request whose sender has hung up is under way no more', async (t) => {
   const { w, underWay } = await busy(t)

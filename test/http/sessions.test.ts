@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import t from 'tap'
+import pg from 'pg'
+import t, { type Test } from 'tap'
 import { fromOwnPage, goodPassword, type Tokens, type World, world } from '../support/world.js'
 
 interface Cookie {
@@ -232,21 +233,62 @@ t.test('two refresh tokens in one request are refused', async (t) => {
   t.match(planted.json(), { code: 'token_invalid', status: 401 })
 })
 
-t.test('a sign-in that is overtaken by the end of its session gets no tokens, which nothing would end', async (t) => {
+/** Signs in while the account is being given a role, which is committed once the sign-in waits for it. */
+async function overtaken(t: Test, before: (w: World) => Promise<unknown> = async () => {}) {
   const w = await world(t)
   const username = await w.account()
-  // The sign-in reads its session after another has ended it, as happens between its two statements.
-  await sql
-    .raw(`
-      create function overtake() returns trigger language plpgsql as $$
-      begin
-        insert into revocation (kind, subject, because, created_at, expires_at)
-        values ('account', new.account_id::text, 'ended_by_admin', new.created_at, new.expires_at);
-        update session set ended_at = created_at, ended_because = 'ended_by_admin' where id = new.id;
-        return null;
-      end $$;
-      create trigger overtake after insert on session for each row execute function overtake()`)
-    .execute(w.app.db)
-  const response = await w.post('/v1/login', { username, password: goodPassword })
+  await w.app.flows.putRole({ name: 'editor', permissions: ['page.edit'] })
+  await before(w)
+  const other = new pg.Client({ connectionString: w.url })
+  other.on('error', () => {})
+  await other.connect()
+  t.teardown(() => other.end())
+  await other.query('begin')
+  const { rows } = await other.query(`update account set roles = '{editor}' where username = $1 returning id`, [
+    username
+  ])
+  await other.query(
+    `insert into revocation (kind, subject, because, created_at, expires_at)
+     values ('account', $1, 'roles_changed', now(), now() + interval '1 day')`,
+    [rows[0].id]
+  )
+  const signingIn = w.post('/v1/login', { username, password: goodPassword })
+  const isWaiting = async () => {
+    const waits = await w.app.db
+      .selectFrom(
+        sql<{ n: number }>`(
+      select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    )`.as('a')
+      )
+      .select('n')
+      .executeTakeFirstOrThrow()
+    return waits.n > 0
+  }
+  while (!(await isWaiting()));
+  await other.query('commit')
+  return { w, response: await signingIn }
+}
+
+t.test('a sign-in that waited for a change of its account gets tokens that say so and that live', async (t) => {
+  const { w, response } = await overtaken(t)
+  const { access_token: token } = response.json()
+  await w.app.revocations.read()
+  const me = await w.get('/v1/me', token)
+  t.equal(me.statusCode, 200)
+  t.match(me.json(), { roles: ['editor'], permissions: ['page.edit'] })
+})
+
+t.test('a sign-in whose session was ended meanwhile gets no tokens, which nothing would end', async (t) => {
+  const { response } = await overtaken(t, (w) =>
+    sql
+      .raw(`
+        create function overtake() returns trigger language plpgsql as $$
+        begin
+          update session set ended_at = created_at, ended_because = 'ended_by_admin' where id = new.id;
+          return null;
+        end $$;
+        create trigger overtake after insert on session for each row execute function overtake()`)
+      .execute(w.app.db)
+  )
   t.match(response.json(), { code: 'invalid_credentials', status: 401 })
 })

@@ -1,0 +1,75 @@
+import t from 'tap'
+import { sharedReads } from '../../src/storage/shared-reads.js'
+
+/** Reads that the test answers, each with what was there when it began. */
+function reader() {
+  const there = new Map<string, number>()
+  const begun: string[][] = []
+  const waiting: Array<(error?: Error) => void> = []
+  const reading = (keys: readonly string[]) => {
+    const found = new Map([...there].filter(([key]) => keys.includes(key)))
+    begun.push([...keys])
+    return new Promise<Map<string, number>>((resolve, reject) =>
+      waiting.push((error) => (error === undefined ? resolve(found) : reject(error)))
+    )
+  }
+  const read = sharedReads<number>({ alone: async (key) => (await reading([key])).get(key), together: reading })
+  return { there, begun, read, answer: (error?: Error) => waiting.shift()!(error) }
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+t.test('those that come at once share a read, and each gets its own row', async (t) => {
+  const { there, begun, read, answer } = reader()
+  there.set('a', 1).set('b', 2)
+  const rows = ['a', 'b', 'a', 'c'].map(read)
+  await turn()
+  t.same(begun, [['a', 'b', 'c']])
+  answer()
+  t.same(await Promise.all(rows), [1, 2, 1, undefined])
+})
+
+t.test('whoever asks while a read is under way is told what was there after that', async (t) => {
+  const { there, begun, read, answer } = reader()
+  there.set('a', 1)
+  const before = read('a')
+  await turn()
+  there.set('a', 2)
+  const after = read('a')
+  await turn()
+  t.same(begun, [['a'], ['a']])
+  answer()
+  answer()
+  t.equal(await before, 1)
+  t.equal(await after, 2)
+})
+
+t.test('two are under way at most, the rest come together after them', async (t) => {
+  const { begun, read, answer } = reader()
+  const rows = [read('a')]
+  await turn()
+  rows.push(read('b'))
+  await turn()
+  rows.push(read('c'), read('d'))
+  await turn()
+  t.same(begun, [['a'], ['b']])
+  answer()
+  await turn()
+  t.same(begun[2], ['c', 'd'])
+  answer()
+  answer()
+  t.same(await Promise.all(rows), [undefined, undefined, undefined, undefined])
+})
+
+t.test('a read that fails is told to all who wait for it, and to nobody after them', async (t) => {
+  const { there, read, answer } = reader()
+  there.set('a', 1)
+  const rows = [read('a'), read('b')]
+  await turn()
+  answer(new Error('gone'))
+  for (const row of rows) await t.rejects(row, { message: 'gone' })
+  const again = read('a')
+  await turn()
+  answer()
+  t.equal(await again, 1)
+})
