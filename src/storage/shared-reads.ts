@@ -1,3 +1,5 @@
+import { Refusal } from '../domain/refusal.js'
+
 /** How rows are read by their keys. */
 export interface SharedReads<Row> {
   readonly alone: (key: string) => Promise<Row | undefined>
@@ -29,19 +31,22 @@ export function sharedReads<Row>({ alone, together }: SharedReads<Row>): (key: s
   }
 
   async function run(batch: ReadonlyArray<[string, Waiting<Row>]>): Promise<void> {
-    const [first] = batch
-    if (batch.length === 1) {
-      const [key, one] = first!
+    const readAlone = ([key, { resolve }]: [string, Waiting<Row>]) => {
       const read = alone(key)
-      one.resolve(read)
-      await read.catch(() => {})
-      return
+      resolve(read)
+      return read.then(
+        () => {},
+        () => {}
+      )
     }
+    if (batch.length === 1) return await readAlone(batch[0]!)
     try {
       const rows = await together(batch.map(([key]) => key))
       for (const [key, one] of batch) one.resolve(rows.get(key))
     } catch (error) {
-      for (const [, one] of batch) one.reject(error)
+      // Without its database nothing is read; whatever else it was, it may not be so for one alone.
+      if (error instanceof Refusal) for (const [, one] of batch) one.reject(error)
+      else await Promise.all(batch.map(readAlone))
     }
   }
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Refusal } from '../../src/domain/refusal.js'
 import { sharedReads } from '../../src/storage/shared-reads.js'
 
 /** Reads that the test answers, each with what was there when it began. */
@@ -61,15 +62,29 @@ t.test('two are under way at most, the rest come together after them', async (t)
   t.same(await Promise.all(rows), [undefined, undefined, undefined, undefined])
 })
 
-t.test('a read that fails is told to all who wait for it, and to nobody after them', async (t) => {
+t.test('without a database all are told, and whoever comes after them reads', async (t) => {
   const { there, read, answer } = reader()
   there.set('a', 1)
   const rows = [read('a'), read('b')]
   await turn()
-  answer(new Error('gone'))
-  for (const row of rows) await t.rejects(row, { message: 'gone' })
+  answer(new Refusal('service_unavailable'))
+  for (const row of rows) await t.rejects(row, { code: 'service_unavailable' })
   const again = read('a')
   await turn()
   answer()
   t.equal(await again, 1)
+})
+
+t.test('what is wrong with reading them together is not so for one alone', async (t) => {
+  const { there, begun, read, answer } = reader()
+  there.set('a', 1)
+  const rows = [read('a'), read('b')]
+  await turn()
+  answer(new Error('several shards'))
+  await turn()
+  t.same(begun, [['a', 'b'], ['a'], ['b']])
+  answer()
+  answer(new Error('of this one'))
+  t.equal(await rows[0], 1)
+  await t.rejects(rows[1]!, { message: 'of this one' })
 })
