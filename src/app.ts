@@ -194,7 +194,8 @@ async function assemble(app: FastifyInstance, options: AppOptions): Promise<void
   await app.register(connections, options.connections)
   await app.register(jsonBody)
   await app.register(responseHeaders, { secure, allowedOrigins })
-  await app.register(passwords, options.passwords)
+  // Commands sign nobody in.
+  await app.register(passwords, { ...options.passwords, isAhead: options.routes !== false })
   await app.register(overload, options.overload)
   await app.register(cookies, { secure, allowedOrigins })
   await app.register(openapi, { version: options.version, serverUrl: options.issuer })

@@ -21,6 +21,8 @@ declare module 'fastify' {
 export interface PasswordsOptions extends HashQueueOptions {
   /** KiB (argon2id m). */
   readonly memory: number
+  /** Whether the hash of nobody's password is made with the start; with the first name that nobody has where it is left out. */
+  readonly isAhead?: boolean
   /** With which new hashes are made, and all with which hashes may have been made. */
   readonly peppers: { readonly current: Pepper | null; readonly known: readonly Pepper[] }
   /** Passes (argon2id t). */
@@ -109,10 +111,12 @@ export const passwords = fp<PasswordsOptions>(
       await verify(await hashOfNobody(), password)
       return false as const
     }
-    // Made by the time somebody signs in, and nobody waits for it: neither a start nor a command.
-    app.addHook('onListen', async () => {
-      hashOfNobody().catch((error) => app.log.warn({ error: error.message }, 'a hash could not be made'))
-    })
+    // Made by the time somebody signs in; a start waits for no hash.
+    if (options.isAhead) {
+      app.addHook('onReady', async () => {
+        hashOfNobody().catch((error) => app.log.warn({ error: error.message }, 'a hash could not be made'))
+      })
+    }
 
     app.decorate('waitingPasswords', () => queue.waiting + (legacyQueue?.waiting ?? 0))
     app.decorate('whyNoPasswordRoom', () => queue.whyFull())

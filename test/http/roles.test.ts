@@ -285,35 +285,41 @@ t.test('a sign-in that had to wait for a change gets a token that says so, and i
 t.test(
   'what asks for a fresh credential does not believe roles that this replica has not heard the end of',
   async (t) => {
-    const w = await world(t, undefined, async (app) => {
-      await app.register(guard)
-      app.get('/admin', { config: { requirement: allow.admin() } }, async () => 'in')
-      app.get('/fresh-admin', { config: { requirement: allow.all(allow.admin(), allow.fresh()) } }, async () => 'in')
-    })
-    const [admin] = [await w.admin(), await w.admin()]
-    const key = (await w.app.flows.createApiToken(admin.user.id, { name: 'x' })).key
-    const byKey = async (url: string) =>
-      (await w.app.inject({ url, headers: { authorization: `Token ${key}` } })).statusCode
-    t.equal(await status(w, admin.access_token, '/fresh-admin'), 200)
-    t.equal(await byKey('/fresh-admin'), 200)
-    // As another replica would, without a notification.
-    await w.app.db.transaction().execute(async (trx) => {
-      await sql`alter table revocation disable trigger revocation_notify`.execute(trx)
-      await trx.updateTable('account').set({ roles: [] }).where('id', '=', admin.user.id).execute()
-      await trx
-        .insertInto('revocation')
-        .values({
-          kind: 'account',
-          subject: admin.user.id,
-          because: 'roles_changed',
-          created_at: w.now(),
-          expires_at: new Date(w.now().getTime() + 60_000)
+    for (const credential of ['an access token', 'an API token']) {
+      await t.test(credential, async (t) => {
+        const w = await world(t, undefined, async (app) => {
+          await app.register(guard)
+          app.get('/admin', { config: { requirement: allow.admin() } }, async () => 'in')
+          app.get(
+            '/fresh-admin',
+            { config: { requirement: allow.all(allow.admin(), allow.fresh()) } },
+            async () => 'in'
+          )
         })
-        .execute()
-    })
-    t.equal(await status(w, admin.access_token, '/admin'), 200, 'known by the next poll')
-    t.equal(await status(w, admin.access_token, '/fresh-admin'), 401)
-    t.equal(await byKey('/admin'), 200)
-    t.equal(await byKey('/fresh-admin'), 401)
+        const [admin] = [await w.admin(), await w.admin()]
+        const { key } = await w.app.flows.createApiToken(admin.user.id, { name: 'x' })
+        const authorization = credential === 'an API token' ? `Token ${key}` : `Bearer ${admin.access_token}`
+        const statusOf = async (url: string) => (await w.app.inject({ url, headers: { authorization } })).statusCode
+        t.equal(await statusOf('/fresh-admin'), 200)
+        // As another replica would, without a notification.
+        await w.app.db.transaction().execute(async (trx) => {
+          await sql`alter table revocation disable trigger revocation_notify`.execute(trx)
+          await trx.updateTable('account').set({ roles: [] }).where('id', '=', admin.user.id).execute()
+          await trx
+            .insertInto('revocation')
+            .values({
+              kind: 'account',
+              subject: admin.user.id,
+              because: 'roles_changed',
+              created_at: w.now(),
+              expires_at: new Date(w.now().getTime() + 60_000)
+            })
+            .execute()
+        })
+        t.equal(await statusOf('/admin'), 200, 'known by the next poll')
+        t.equal(await statusOf('/fresh-admin'), 401)
+        t.not(await statusOf('/admin'), 200, 'and to everybody, once somebody has asked')
+      })
+    }
   }
 )
