@@ -38,9 +38,7 @@ export async function bundle(root) {
     platform: 'node',
     target: 'node20.19',
     external,
-    // pg asks who it runs on, and where nothing says so makes a Response, for which Node loads all of fetch.
-    define: { navigator: 'thisPlatform' },
-    banner: { js: `${banner}\nconst thisPlatform = { userAgent: "Node.js" }` },
+    banner: { js: banner },
     // Half of the text to be read at each start. Names stay as they are, for the stacks in logs.
     minifySyntax: true,
     minifyWhitespace: true,
