@@ -2,7 +2,7 @@
 // node bench/run.js [--quick] [--only login,refresh] [--rounds N] [--seconds N]
 //
 // Without `--quick` and `--only` the results and the chart are written: bench/results/latest.*,
-// docs/bench.svg and the table of docs/scale.md.
+// docs/bench.svg, and the tables of the README and of docs/scale.md.
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ import { createDatabase } from './lib/in-process.js'
 import { prepareKeyturn, startKeyturn, trivialHash } from './lib/keyturn.js'
 import { makeBareRows, startEmpty } from './lib/limits.js'
 import { allLastWords, cpuMicros, machineMicros, pssMiB, stopAll } from './lib/processes.js'
-import { readResult, toMarkdown, writeResult } from './lib/report.js'
+import { readResult, toMarkdown, writeReadme, writeResult } from './lib/report.js'
 import { startPeers } from './peers/peers.js'
 
 const { values: options } = parseArgs({
@@ -141,6 +141,7 @@ async function run() {
   writeResult('latest', report)
   writeFileSync(new URL('./results/latest.md', import.meta.url), table)
   writeFileSync(new URL('../docs/bench.svg', import.meta.url), drawChart(report))
+  writeReadme(report)
   writeCapacity(report, readResult('scale'))
 }
 

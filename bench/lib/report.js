@@ -44,10 +44,9 @@ function boundRow({ measure, unit = '', bound, value, spread, tooNoisy, verdict,
 
 const table = (head, rows) => [`| ${head.join(' | ')} |`, `| --- |${' ---: |'.repeat(head.length - 1)}`, ...rows, '']
 
-export function toMarkdown({ machine, peers, bounds, figures }) {
-  const columns = ['rate', 'p50', 'p99', 'serviceMicros', 'postgresMicros', 'clientMicros']
-  const known = Object.entries(figures).filter(([, rounds]) => rounds.some(({ rate }) => Number.isFinite(rate)))
-  const lines = [
+/** Who measured what, with whom, and the bounds with what was measured. */
+function boundLines({ machine, peers, bounds }) {
+  return [
     `${machine.date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memory} GiB; Node ${machine.node}; Postgres ` +
       `${machine.postgres}, fsync on. Clients, services and database share the cores; medians of ${machine.rounds} ` +
       `interleaved rounds. Other programs took ${percent(machine.others)} of the cores.`,
@@ -59,7 +58,28 @@ export function toMarkdown({ machine, peers, bounds, figures }) {
       because === undefined ? `${name}: ${version}.` : `${name} was left out: ${because}`
     ),
     '',
-    ...table(['measure', 'bound', 'measured', 'spread', 'holds'], bounds.map(boundRow)),
+    ...table(['measure', 'bound', 'measured', 'spread', 'holds'], bounds.map(boundRow))
+  ]
+}
+
+const readme = new URL('../../README.md', import.meta.url)
+const marks = /(<!-- bounds -->\n\n)[^]*(\n\n<!-- \/bounds -->)/
+
+/** Writes the table of bounds into the README. */
+export function writeReadme(report) {
+  const text = boundLines(report).join('\n').trim()
+  writeFileSync(
+    readme,
+    readFileSync(readme, 'utf8').replace(marks, (_all, before, after) => before + text + after)
+  )
+}
+
+export function toMarkdown(report) {
+  const { figures } = report
+  const columns = ['rate', 'p50', 'p99', 'serviceMicros', 'postgresMicros', 'clientMicros']
+  const known = Object.entries(figures).filter(([, rounds]) => rounds.some(({ rate }) => Number.isFinite(rate)))
+  const lines = [
+    ...boundLines(report),
     ...table(
       ['figure', 'a second', 'p50 ms', 'p99 ms', 'CPU of the service, µs', 'of Postgres, µs', 'of the client, µs'],
       known.map(([name, rounds]) => {
