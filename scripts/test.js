@@ -174,8 +174,8 @@ function report(lines, verdict) {
 
 /** tap as .taprc asks for it: what it is built with decides what each test's process loads, from the next run on. */
 function buildTap() {
-  const require = createRequire(import.meta.url)
-  const built = join(dirname(require.resolve('@tapjs/test/package.json')), 'test-built', 'dist', 'esm', 'index.js')
+  const ofTap = createRequire(tapProgram).resolve('@tapjs/test/package.json')
+  const built = join(dirname(ofTap), 'test-built', 'dist', 'esm', 'index.js')
   if (!/@tapjs\/(mock|typescript)/.test(readFileSync(built, 'utf8'))) return
   const { status, stderr } = spawnSync(process.execPath, [tapProgram, 'build'], { cwd: root, encoding: 'utf8' })
   if (status !== 0) throw new Error(`tap could not be built: ${stderr}`)

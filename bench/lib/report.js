@@ -63,7 +63,7 @@ function boundLines({ machine, peers, bounds }) {
 }
 
 const readme = new URL('../../README.md', import.meta.url)
-const marks = /(<!-- bounds -->\n\n)[^]*(\n\n<!-- \/bounds -->)/
+const marks = /(<!-- bounds -->\n\n)[\s\S]*(\n\n<!-- \/bounds -->)/
 
 /** Writes the table of bounds into the README. */
 export function writeReadme(report) {

@@ -101,7 +101,7 @@ const endRows = prepared<readonly EndingOfOne[], { id: string }>(
  * Ends several sessions, each named once, by one statement: one commit, and one turn of those who write revocations. The
  * ids of those that it ended; a row that somebody has locked is passed over, as it is by `rotations.rotateMany`.
  */
-export async function endMany(db: Db, all: readonly EndingOfOne[]): Promise<string[]> {
+async function endMany(db: Db, all: readonly EndingOfOne[]): Promise<string[]> {
   return (await endRows(db, all)).map(({ id }) => id)
 }
 
