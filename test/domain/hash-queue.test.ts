@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { HashQueue } from '../../src/hashing/queue.js'
 import { until } from '../support/until.js'
@@ -53,6 +54,9 @@ t.test('a place is free again however the work ended', async (t) => {
   t.equal(queue.whyFull(), null)
 })
 
+/** Where the system tells. */
+const threadsOfProcess = () => (existsSync('/proc/self/task') ? readdirSync('/proc/self/task').length : 0)
+
 t.test('threads begin with what needs them, and end where nothing does, but for one', async (t) => {
   const queue = new HashQueue({ concurrency: 3, maxWaiting: 100, maxWait: 10_000, idleFor: 50 })
   t.teardown(() => queue.close())
@@ -65,8 +69,10 @@ t.test('threads begin with what needs them, and end where nothing does, but for 
   }
   for (const _ of [1, 2]) {
     const many = at(9)
+    const most = threadsOfProcess()
     t.equal(queue.threads, 3, 'as many as there may be')
     await Promise.all(many)
     t.ok(await until(() => queue.threads === 1), 'once more where nothing needs them')
+    t.ok(await until(() => threadsOfProcess() <= Math.max(0, most - 2)), 'and the others are gone')
   }
 })
