@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import argon2 from 'argon2'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
+import { HashQueue } from '../../src/hashing/queue.js'
 import { passwords } from '../../src/plugins/passwords.js'
 import { tracing } from '../../src/plugins/tracing.js'
 
@@ -30,7 +31,7 @@ const cheap = {
   maxWait: 60_000
 }
 
-async function hasher(t: Test, parameters: { memory?: number; iterations?: number } = {}) {
+async function hasher(t: Test, parameters: { memory?: number; iterations?: number; isAhead?: boolean } = {}) {
   const app = Fastify()
   await app.register(tracing, untraced)
   await app.register(passwords, { ...cheap, ...parameters })
@@ -129,4 +130,41 @@ t.test('an account that is not there costs one hash of the same settings, and ne
   for (const password of ['', 'correct horse battery', 'x'.repeat(1024)]) {
     t.equal(await ours.verifyNothing(password), false)
   }
+})
+
+/** Lets a test do something before each job of the queue, and counts them by their kind. */
+function beforeJobs(t: Test, work: () => void = () => {}) {
+  const kinds: string[] = []
+  const { run } = HashQueue.prototype
+  HashQueue.prototype.run = async function (job, onStart) {
+    kinds.push(job.kind)
+    work()
+    return await run.call(this, job, onStart)
+  }
+  t.teardown(() => {
+    HashQueue.prototype.run = run
+  })
+  return kinds
+}
+
+t.test('a name that nobody has is answered again once a hash can be made, after one could not', async (t) => {
+  let isBroken = true
+  beforeJobs(t, () => {
+    if (isBroken) throw new Error('no thread')
+  })
+  const ours = await hasher(t)
+  await t.rejects(ours.verifyNothing('battery horse'), { message: 'no thread' })
+  isBroken = false
+  t.equal(await ours.verifyNothing('battery horse'), false)
+})
+
+t.test('a service has the hash of nobody from its start, and what signs nobody in makes none', async (t) => {
+  const kinds = beforeJobs(t)
+  const service = await hasher(t, { isAhead: true })
+  t.same(kinds, ['hash'])
+  await service.verifyNothing('battery horse')
+  t.same(kinds, ['hash', 'verify'], 'so the first one costs what all do')
+  kinds.length = 0
+  await hasher(t)
+  t.same(kinds, [])
 })

@@ -148,6 +148,7 @@ t.test('lists of the past, and lists that there are not', async (t) => {
   t.match((await w.get('/v1/status-lists/0?when=now')).json(), { status: 400, code: 'validation_failed' })
   for (const id of ['1', '-1', '00', '0.0', '1e0', 'x', '99999999999', '%30%00', '0%27']) {
     t.match((await w.get(`/v1/status-lists/${id}`)).json(), { status: 404, code: 'not_found' }, id)
+    t.equal((await w.get(`/v1/status-lists/${id}?time=1686920170`)).statusCode, 404, `${id} of the past`)
   }
   t.match((await w.get(`/v1/status-lists/${'9'.repeat(41)}`)).json(), { code: 'validation_failed' })
 })
