@@ -1,4 +1,3 @@
-import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
   type FastifyInstance,
@@ -51,6 +50,7 @@ import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { auditRoutes } from './routes/audit.js'
 import { clientRoutes } from './routes/clients.js'
+import { docsRoutes } from './routes/docs.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
 import { drfUserRoutes } from './routes/drf/users.js'
@@ -336,19 +336,7 @@ async function addRoutes(app: FastifyInstance, options: AppOptions): Promise<voi
       maxAge: options.jwksMaxAge
     })
     await scope.register(pageRoutes)
-    if (options.docs) {
-      await scope.register(swaggerUi, {
-        routePrefix: '/docs',
-        staticCSP:
-          "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-          "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        // The standalone layout brings a bar with a style that the policy refuses, and a box that loads other documents.
-        uiConfig: { layout: 'BaseLayout', deepLinking: true, validatorUrl: null } as never,
-        theme: { title: 'Keyturn', favicon: [] },
-        transformSpecification: () => app.openapi(),
-        transformSpecificationClone: false
-      })
-    }
+    if (options.docs) await scope.register(docsRoutes)
   })
   await app.register(lastConnections)
 }

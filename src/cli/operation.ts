@@ -1,5 +1,4 @@
 import { request } from 'node:http'
-import { stringify } from 'yaml'
 import { migrationNames, migrationStatus } from '../../db/migrate.js'
 import { ConfigError, readConfig } from '../config.js'
 import { describeSettings, exampleEnvironment } from '../settings.js'
@@ -154,6 +153,7 @@ export const operationCommands: Record<string, Command> = {
     summary: 'Print the interface as openapi.yaml.',
     async run(call) {
       const document = await call.withApp(async (app) => app.openapi(), { routes: true })
+      const { stringify } = await import('yaml')
       // The committed file is of no installation.
       const neutral = { ...document, servers: [{ url: '/', description: 'This installation' }] }
       return { text: stringify(neutral, { lineWidth: 120 }).trimEnd(), json: neutral }

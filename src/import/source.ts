@@ -1,8 +1,4 @@
 import type { ImportSource } from '../domain/imported-user.js'
-import { auth0 } from './auth0.js'
-import { django } from './django.js'
-import { firebase, readHashConfig } from './firebase.js'
-import { supabase } from './supabase.js'
 
 export const systems = ['django', 'auth0', 'firebase', 'supabase'] as const
 
@@ -16,16 +12,24 @@ export interface SourceOptions {
   readonly now: Date
 }
 
-/** Opens an export of another system. Throws a SourceError where it is none. */
+/** Opens an export of another system, by a reader that no other command loads. Throws a SourceError where it is none. */
 export async function openSource(system: System, path: string, options: SourceOptions): Promise<ImportSource> {
   switch (system) {
-    case 'django':
+    case 'django': {
+      const { django } = await import('./django.js')
       return await django(path, options.userModel)
-    case 'auth0':
+    }
+    case 'auth0': {
+      const { auth0 } = await import('./auth0.js')
       return await auth0(path)
-    case 'firebase':
+    }
+    case 'firebase': {
+      const { firebase, readHashConfig } = await import('./firebase.js')
       return await firebase(path, await readHashConfig(options.hashConfig!))
-    case 'supabase':
+    }
+    case 'supabase': {
+      const { supabase } = await import('./supabase.js')
       return await supabase(path, options.now)
+    }
   }
 }

@@ -295,7 +295,7 @@ t.test('CVE-2020-8192: a body of nothing but mistakes gets a short answer, soon'
 })
 
 t.test('every text in a body has a longest length', async (t) => {
-  const document = w.app.openapi() as {
+  const document = (await w.app.openapi()) as {
     paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: object }> } }>>
     components: { schemas: Record<string, unknown> }
   }

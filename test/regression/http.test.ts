@@ -240,7 +240,7 @@ t.test('CVE-2026-33804: no method reads or does anything without a token', async
 })
 
 t.test('every route behind the guard says so: the document lists none without one', async (t) => {
-  const document = w.app.openapi() as { paths: Record<string, Record<string, { security: object[] }>> }
+  const document = (await w.app.openapi()) as { paths: Record<string, Record<string, { security: object[] }>> }
   let guarded = 0
   for (const [path, operations] of Object.entries(document.paths)) {
     // Its answer has no end; it is looked at where the stream is.
