@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import pg from 'pg'
+import type { Client } from 'pg'
 
 const folder = new URL('./migrations/', import.meta.url)
 
@@ -16,7 +16,8 @@ export function migrationText(name: string): Promise<string> {
   return readFile(new URL(`${name}.sql`, folder), 'utf8')
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const { default: pg } = await import('pg')
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 10_000,

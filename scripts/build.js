@@ -13,7 +13,7 @@ for (const project of ['tsconfig.build.json', ...packages]) {
   const { status } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: root, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
-rmSync(`${root}/dist/chunks`, { recursive: true, force: true })
+for (const folder of ['chunks', 'compile-cache']) rmSync(`${root}/dist/${folder}`, { recursive: true, force: true })
 await bundle(root)
 cpSync(`${root}/db/migrations`, `${root}/dist/db/migrations`, { recursive: true })
 cpSync(`${root}/src/assets`, `${root}/dist/src/assets`, { recursive: true })

@@ -18,6 +18,7 @@ import { clock as followClock } from './plugins/clock.js'
 import { type ConnectionsOptions, connections, lastConnections, serverOptions } from './plugins/connections.js'
 import { cookies } from './plugins/cookies.js'
 import { type DatabaseOptions, database } from './plugins/database.js'
+import { docs } from './plugins/docs.js'
 import { type DpopOptions, dpop } from './plugins/dpop.js'
 import { drf, drfAuthenticators } from './plugins/drf.js'
 import { type EventDeliveryOptions, eventDelivery } from './plugins/event-delivery.js'
@@ -50,7 +51,6 @@ import { vault } from './plugins/vault.js'
 import { accountRoutes } from './routes/accounts.js'
 import { auditRoutes } from './routes/audit.js'
 import { clientRoutes } from './routes/clients.js'
-import { docsRoutes } from './routes/docs.js'
 import { drfKnoxRoutes } from './routes/drf/knox.js'
 import { drfTokenRoutes } from './routes/drf/tokens.js'
 import { drfUserRoutes } from './routes/drf/users.js'
@@ -336,7 +336,7 @@ async function addRoutes(app: FastifyInstance, options: AppOptions): Promise<voi
       maxAge: options.jwksMaxAge
     })
     await scope.register(pageRoutes)
-    if (options.docs) await scope.register(docsRoutes)
+    if (options.docs) await scope.register(docs)
   })
   await app.register(lastConnections)
 }

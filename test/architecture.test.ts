@@ -62,8 +62,8 @@ const wrappedBy: Record<string, readonly string[]> = {
   '@fastify/formbody': ['plugins/oauth.ts', 'plugins/drf.ts'],
   '@fastify/multipart': ['plugins/drf.ts'],
   '@fastify/rate-limit': ['plugins/rate-limits.ts'],
-  '@fastify/swagger': ['plugins/openapi.ts', 'routes/docs.ts'],
-  '@fastify/swagger-ui': ['routes/docs.ts'],
+  '@fastify/swagger': ['plugins/openapi.ts', 'plugins/docs.ts'],
+  '@fastify/swagger-ui': ['plugins/docs.ts'],
   ioredis: ['plugins/redis-windows.ts'],
   'prom-client': ['plugins/metrics.ts'],
   '@opentelemetry/api': ['plugins/tracing.ts'],
@@ -80,9 +80,19 @@ const texts = new Map(
   await Promise.all(files.map(async (file) => [file, await readFile(new URL(file, src), 'utf8')] as const))
 )
 
-function* imports(text: string): Generator<{ target: string; typeOnly: boolean }> {
+interface Import {
+  readonly target: string
+  readonly typeOnly: boolean
+  /** Whether it is loaded when it is needed first, and not with the file. */
+  readonly later: boolean
+}
+
+function* imports(text: string): Generator<Import> {
   for (const [statement, target] of text.matchAll(/^(?:import|export)\b[^'"]*?from '([^']+)'/gm)) {
-    yield { target: target!, typeOnly: /^(?:import|export) type\b/.test(statement) }
+    yield { target: target!, typeOnly: /^(?:import|export) type\b/.test(statement), later: false }
+  }
+  for (const [, target] of text.matchAll(/\bimport\('([^']+)'\)/g)) {
+    yield { target: target!, typeOnly: false, later: true }
   }
 }
 
@@ -99,6 +109,22 @@ t.test('the arrows all point inwards', async (t) => {
       } else if (packages[from]) t.match(target, packages[from], `${file} imports ${target}`)
     }
   }
+})
+
+// A container is asked for its health every few seconds, by a process of its own each time.
+t.test('until it knows its command the program loads neither the service nor any package', async (t) => {
+  const found = new Set<string>()
+  const follow = async (file: URL): Promise<void> => {
+    if (found.has(file.href)) return
+    found.add(file.href)
+    for (const { target, typeOnly, later } of imports(await readFile(file, 'utf8'))) {
+      if (typeOnly || later || target.startsWith('node:')) continue
+      t.ok(target.startsWith('.'), `${file.pathname.slice(src.pathname.length)} loads ${target}`)
+      if (target.startsWith('.')) await follow(new URL(target.replace(/\.js$/, '.ts'), file))
+    }
+  }
+  await follow(new URL('cli/main.ts', src))
+  for (const name of ['server.ts', 'app.ts']) t.notOk(found.has(new URL(name, src).href), name)
 })
 
 t.test('routes take only types from flows and storage', async (t) => {

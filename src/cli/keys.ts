@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import type { RevokeVerdict } from '../flows/signing-keys.js'
-import { readPrivateKey } from '../plugins/key-import.js'
 import type { SealSurvey } from '../plugins/sealed-values.js'
 import { type Call, type Command, one, table, UsageError } from './command.js'
 
@@ -149,6 +148,7 @@ next key it is published at once and signs when every verifier can know it.`,
           `AUTH_KEY_PROVIDER is ${provider}, and an imported key is kept in Postgres: the next start would replace it.`
         )
       }
+      const { readPrivateKey } = await import('../plugins/key-import.js')
       const key = await readPrivateKey(text, algorithm)
       const { verdict, found } = await call.withApp(async (app) => ({
         verdict: await app.keys.add(key),

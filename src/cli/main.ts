@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import module from 'node:module'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import type { Io } from './command.js'
 import { runCommand } from './program.js'
 
@@ -33,6 +35,11 @@ const io: Io = {
     }
   }
 }
+
+// From Node 22 on, what was compiled is kept for the next start: beside the program, since who can write there can change
+// the program as well. Where nobody may write there is none.
+const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
+enableCompileCache?.(fileURLToPath(new URL('../../compile-cache', import.meta.url)))
 
 const words = process.argv.slice(2)
 const exitCode = await runCommand(words, io)

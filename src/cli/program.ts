@@ -1,8 +1,6 @@
 import { parseArgs } from 'node:util'
 import { ConfigError, readConfig } from '../config.js'
 import { Refusal } from '../domain/refusal.js'
-import { catalogue } from '../schemas/problems.js'
-import { buildConfiguredApp, openConfiguredDatabase, prepareSchema, serve } from '../server.js'
 import { version } from '../version.js'
 import { apiTokenCommands } from './api-tokens.js'
 import { auditCommands } from './audit.js'
@@ -17,12 +15,17 @@ import { roleCommands } from './roles.js'
 import { tokenCommands } from './tokens.js'
 import { userCommands } from './users.js'
 
+/** Loaded by commands that need it: to load it takes longer than all else that a probe of a container does. */
+const loadServer = () => import('../server.js')
+
 const commands: Record<string, Command> = {
   serve: {
     usage: 'serve',
     summary: 'Run the service.',
     async run(call) {
-      await serve(call.config())
+      const config = call.config()
+      const { serve } = await loadServer()
+      await serve(config)
       return { text: '', json: null }
     }
   },
@@ -95,6 +98,7 @@ async function run(words: readonly string[], io: Io): Promise<number> {
 
   const config = () => readConfig(process.env, version)
   const withDatabase: Call['withDatabase'] = async (work) => {
+    const { openConfiguredDatabase } = await loadServer()
     const opened = await openConfiguredDatabase(config(), { exclusive: false })
     try {
       return await work(opened.url)
@@ -110,6 +114,7 @@ async function run(words: readonly string[], io: Io): Promise<number> {
     withDatabase,
     withApp: (work, { routes } = { routes: false }) =>
       withDatabase(async (url) => {
+        const { buildConfiguredApp, prepareSchema } = await loadServer()
         await prepareSchema(config(), url)
         const app = await buildConfiguredApp(config(), url, { logger: false, within: 'command', routes })
         try {
@@ -127,12 +132,13 @@ async function run(words: readonly string[], io: Io): Promise<number> {
 }
 
 /** What went wrong, for a person: the sentence, and nothing that only a stack would explain. */
-function explain(error: unknown): [string, number] {
+async function explain(error: unknown): Promise<[string, number]> {
   if (error instanceof ConfigError) {
     return [`The configuration is wrong:\n${error.faults.map((fault) => `  - ${fault}`).join('\n')}`, 2]
   }
   if (error instanceof UsageError) return [error.message, 2]
   if (error instanceof Refusal) {
+    const { catalogue } = await import('../schemas/problems.js')
     const { title, remedy } = catalogue[error.code]
     const details = (error.errors ?? []).map(({ pointer, detail }) => `\n  - ${pointer.slice(1)}: ${detail}`)
     const because = error.code === 'service_unavailable' ? `\n  ${error.because}` : ''
@@ -146,7 +152,7 @@ export async function runCommand(words: readonly string[], io: Io): Promise<numb
   try {
     return await run(words, io)
   } catch (error) {
-    const [message, exitCode] = explain(error)
+    const [message, exitCode] = await explain(error)
     if (words.includes('--json')) io.out(JSON.stringify({ error: message }))
     else io.error(`keyturn: ${message}`)
     return exitCode

@@ -157,6 +157,17 @@ t.test('the documentation page runs nothing but its own origin’s files, and ca
   t.ok(sources.length > 3)
   for (const source of sources) t.match(source, /^(\.|\/docs)\/static\//, source)
   t.match((await w.get('/docs/json')).json(), { openapi: '3.1.0', paths: { '/v1/login': {} } })
+  const script = await w.get('/docs/static/swagger-ui-bundle.js')
+  t.match(script.headers['content-type'], /javascript/)
+  t.equal(Number(script.headers['content-length']), script.rawPayload.length)
+  const again = await w.app.inject({
+    url: '/docs/static/swagger-ui-bundle.js',
+    headers: { 'if-none-match': String(script.headers.etag) }
+  })
+  t.equal(again.statusCode, 304)
+  t.equal(again.body, '')
+  t.match((await w.get('/docs/static/nothing.js')).json(), { code: 'not_found' })
+  t.match((await w.get('/docs/%2e%2e/package.json')).json(), { code: 'not_found' })
 
   const off = await world(t)
   t.equal((await off.get('/docs')).statusCode, 404)

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Refusal } from '../domain/refusal.js'
 
@@ -30,33 +30,27 @@ async function makePages(document: Record<string, unknown>): Promise<FastifyInst
 }
 
 /**
- * The interface to read and to try. The libraries for it take as long to load as a tenth of a start, and nobody may look
- * for months: they are loaded for whoever is the first.
+ * Swagger UI at /docs. The libraries for it take as long to load as a tenth of a start, and nobody may look for months:
+ * they are loaded for whoever is the first.
  */
-const routes: FastifyPluginAsync = async (app) => {
-  let pages: Promise<FastifyInstance> | undefined
-
-  for (const url of [prefix, `${prefix}/*`]) {
-    app.get(url, { schema: { hide: true } }, async (request, reply) => {
-      pages ??= app.openapi().then(makePages)
-      const headers = Object.fromEntries(
-        conditions.flatMap((name) => (request.headers[name] ? [[name, request.headers[name]]] : []))
-      )
-      const page = await (await pages).inject({ method: 'GET', url: request.url, headers })
-      if (page.statusCode === 404) throw new Refusal('not_found')
-      const { connection: _connection, date: _date, ...told } = page.headers
-      return reply
-        .code(page.statusCode)
-        .headers(told)
-        .send(page.statusCode === 304 ? undefined : page.rawPayload)
-    })
-  }
-}
-
-/** Swagger UI at /docs. */
-export const docsRoutes = fp(routes, {
-  name: 'routes/docs',
-  dependencies: ['openapi'],
-  encapsulate: true,
-  fastify: '5.x'
-})
+export const docs = fp(
+  async (app) => {
+    let pages: Promise<FastifyInstance> | undefined
+    for (const url of [prefix, `${prefix}/*`]) {
+      app.get(url, { schema: { hide: true } }, async (request, reply) => {
+        pages ??= app.openapi().then(makePages)
+        const headers = Object.fromEntries(
+          conditions.flatMap((name) => (request.headers[name] ? [[name, request.headers[name]]] : []))
+        )
+        const page = await (await pages).inject({ method: 'GET', url: request.url, headers })
+        if (page.statusCode === 404) throw new Refusal('not_found')
+        const { connection: _connection, date: _date, ...told } = page.headers
+        return reply
+          .code(page.statusCode)
+          .headers(told)
+          .send(page.statusCode === 304 ? undefined : page.rawPayload)
+      })
+    }
+  },
+  { name: 'docs', dependencies: ['openapi'], encapsulate: true, fastify: '5.x' }
+)
