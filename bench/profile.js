@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds ?? 5)
 const clients = 32
 const loads = {
-  login: { title: 'a login with a trivial hash', make: (all, service) => all.login(service) },
+  login: { title: 'a login with a trivial hash', make: (all) => all.loginBesideHash() },
   refresh: { title: 'a refresh', make: (all) => all.refresh(clients) },
   me: { title: 'me, a token seen before', make: (all) => all.me() },
   'me-fresh': { title: 'me, a new token each time', make: (all) => all.meFresh() },
@@ -96,7 +96,7 @@ try {
     const program = ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${profiles}`, unbundled]
     const began = performance.now()
     const service = await startKeyturn({ ...keyturn, program }, trivialHash)
-    const load = await loads[name].make(keyturnLoads({ made, costly: service, cheap: service }), service)
+    const load = await loads[name].make(keyturnLoads({ made, costly: service, cheap: service }))
     const from = (performance.now() - began) * 1_000
     const [result] = await loadTogether(cluster.pid, [{ clients, ...load }], { seconds })
     await service.stop()

@@ -84,10 +84,6 @@ async function startAll() {
     bareHttp: await startEmpty('http')
   }
   const idleMiB = pssMiB(services.costly.pids)
-  const several = {}
-  for (const processes of needs('processes') ? [1, 2, 4] : []) {
-    several[processes] = await startKeyturn({ ...keyturn, processes }, trivialHash)
-  }
   const peers = await startPeers(quick ? ['hand-written'] : undefined, chosen, {
     database,
     rounds,
@@ -95,9 +91,9 @@ async function startAll() {
     sessions: quick ? 10_000 : 100_000
   })
   undo.unshift(async () => {
-    for (const one of [...Object.values(services), ...Object.values(several), ...peers.started]) await one.stop()
+    for (const one of [...Object.values(services), ...peers.started]) await one.stop()
   })
-  return { ...keyturn, ...services, several, made, idleMiB, peers, postgresPid: cluster.pid, version: cluster.version }
+  return { ...keyturn, ...services, made, idleMiB, peers, postgresPid: cluster.pid, version: cluster.version }
 }
 
 async function run() {

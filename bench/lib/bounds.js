@@ -16,7 +16,7 @@ const bounds = [
   [
     'login beside the hash: CPU of service and Postgres',
     { atMost: 400 },
-    of('login with a trivial hash, 8 clients', 'cpuMicros'),
+    of(figure.loginBesideHash(), 'cpuMicros'),
     ' µs'
   ],
   ...[

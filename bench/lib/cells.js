@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { keyturnLoads, startKeyturn } from './keyturn.js'
+import { keyturnLoads, startKeyturn, trivialHash } from './keyturn.js'
 import { bareHashes, bareSignatures, bareUpdates } from './limits.js'
 import { loadTogether } from './load.js'
 import { pssMiB } from './processes.js'
@@ -11,6 +11,7 @@ import { pssMiB } from './processes.js'
 const owasp = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 const hashMiB = owasp.memoryCost / 1024
 const crowd = 32
+const few = 8
 
 export const groups = {
   limits: 'argon2id, ES256, a one-row update, empty routes',
@@ -31,6 +32,7 @@ export const groups = {
 /** Names of figures that bounds and peers share. */
 export const figure = {
   login: (by) => (by === undefined ? 'login, 32 clients' : `login, ${by}, 32 clients`),
+  loginBesideHash: (by) => `login with a trivial hash, ${by === undefined ? '' : `${by}, `}${few} clients`,
   refresh: (clients, by) => `refresh, ${by === undefined ? '' : `${by}, `}${clients} client${clients === 1 ? '' : 's'}`,
   introspect: (by) => (by === undefined ? 'introspect' : `introspect, ${by}`),
   logout: (by) => (by === undefined ? 'logout' : `logout, ${by}`),
@@ -44,7 +46,7 @@ export const figure = {
  * shows that all works, sign-ins may be refused: other checks may keep the machine busy for longer than the queue waits.
  */
 export function makeCells(bench, seconds, { quick = false } = {}) {
-  const { made, costly, cheap, empty, bareHttp, peers, several, postgresPid } = bench
+  const { made, costly, cheap, empty, bareHttp, peers, postgresPid } = bench
   const loads = keyturnLoads({ made, costly, cheap })
   const perSecond = (most) => Math.ceil(most * seconds)
   const together = (list, more) => loadTogether(postgresPid, list, { seconds, ...more })
@@ -72,7 +74,7 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
 
   const hashing = (load) => (quick ? { ...load, expect: [...(load.expect ?? [200]), 503] } : load)
   ask('login', figure.login(), () => hashing(loads.login()), { watchMemory: true })
-  ask('login', 'login with a trivial hash, 8 clients', () => loads.login(cheap), { clients: 8 })
+  ask('login', figure.loginBesideHash(), () => loads.loginBesideHash(), { clients: few })
   ask('register', 'register, 32 clients', () => hashing(loads.register(perSecond(2_000))))
   for (const clients of [crowd, 1]) {
     ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients })
@@ -89,6 +91,9 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   for (const peer of peers) {
     const { name } = peer
     if (peer.login) ask('login', figure.login(name), () => peer.login())
+    if (peer.loginBesideHash) {
+      ask('login', figure.loginBesideHash(name), () => peer.loginBesideHash(), { clients: few })
+    }
     for (const clients of peer.refresh ? [crowd, 1] : []) {
       ask('refresh', figure.refresh(clients, name), () => peer.refresh(clients), { clients })
     }
@@ -142,11 +147,11 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   add(
     'start',
     async () => {
-      const service = await startKeyturn(bench)
-      const { startMs } = service
+      const started = await startKeyturn(bench)
+      const { startMs } = started
       await delay(1_000)
-      const idleMiB = pssMiB(service.pids)
-      await service.stop()
+      const idleMiB = pssMiB(started.pids)
+      await started.stop()
       return { start: { startMs, idleMiB } }
     },
     { once: true }
@@ -157,23 +162,46 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
     async () => {
       await made.addExpired(perSecond(150_000))
       const probe = () => ({ ...loads.refresh(128), perSecond: 200 })
+      const sweeper = await made.openSweeper()
       const [before] = await together([probe()])
       let rate
       const sweep = async () => {
         const from = performance.now()
-        const count = await made.sweep()
+        const count = await sweeper.sweep()
         rate = count / ((performance.now() - from) / 1000)
       }
       const [[during]] = await Promise.all([together([probe()]), sweep()])
+      await sweeper.close()
       return { 'refresh, up to the sweep': before, 'refresh, during the sweep': during, 'rows swept': { rate } }
     },
     { once: true }
   )
 
-  for (const [count, service] of Object.entries(several)) {
-    const by = `${count} process${count === '1' ? '' : 'es'}`
-    ask('processes', figure.refresh(crowd, by), () => loads.refresh(crowd, service))
-    ask('processes', `me, a new token each time, ${by}`, () => loads.meFresh(service))
+  for (const processes of [1, 2, 4]) {
+    // Started, warmed up and ended here: idle ones would follow the revocations of those that are measured.
+    add(
+      'processes',
+      async () => {
+        const several = await startKeyturn({ ...bench, processes }, trivialHash)
+        const by = `${processes} process${processes === 1 ? '' : 'es'}`
+        const both = [
+          [figure.refresh(crowd, by), () => loads.refresh(crowd, several)],
+          [`me, a new token each time, ${by}`, () => loads.meFresh(several)]
+        ]
+        const results = {}
+        try {
+          for (const [name, makeLoad] of both) {
+            await together([{ clients: crowd, ...makeLoad() }])
+            const [result] = await together([{ clients: crowd, ...makeLoad() }])
+            results[name] = result
+          }
+        } finally {
+          await several.stop()
+        }
+        return results
+      },
+      { once: true }
+    )
   }
   return cells
 }

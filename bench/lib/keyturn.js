@@ -62,20 +62,21 @@ async function ask({ ports }, path, body, headers) {
 }
 
 /**
- * The database of the measured service: migrated, with so many sessions. Tells what there is to present. The instance in
- * this process makes it, and sweeps.
+ * The database of the measured service: migrated, with so many sessions. Tells what there is to present. What makes it is
+ * gone afterwards: an instance that idles here would follow every revocation of those that are measured.
  */
 export async function prepareKeyturn({ url, folder }, { sessions, freshTokens }) {
   await migrateUp(url)
   const pool = new pg.Pool({ connectionString: url, max: 10 })
   pool.on('error', () => {})
-  const build = (more) =>
-    buildConfiguredApp(readConfig({ ...settings, ...more, DATABASE_URL: url, AUTH_DATA_DIR: folder }, '0.0.0'), url, {
-      logger: false
-    })
-  const costly = await build({})
-  const cheap = await build(trivialHash)
-  await Promise.all([costly.ready(), cheap.ready()])
+  const open = async (more) => {
+    const config = readConfig({ ...settings, ...more, DATABASE_URL: url, AUTH_DATA_DIR: folder }, '0.0.0')
+    const app = await buildConfiguredApp(config, url, { logger: false })
+    await app.ready()
+    return app
+  }
+  const costly = await open({})
+  const cheap = await open(trivialHash)
   const sessionTokens = await prepare(pool, costly, sessions)
 
   // An account for each client: sign-ins of one account would wait for each other at its row.
@@ -135,35 +136,35 @@ export async function prepareKeyturn({ url, folder }, { sessions, freshTokens })
          from generate_series(1, $2::int)`,
         [subject.accountId, count]
       ),
-    /** Removes what has expired; the number of rows. */
-    async sweep() {
-      const swept = await costly.broom()
-      return Object.values(swept).reduce((sum, count) => sum + count, 0)
+    /** What removes what has expired, and tells the number of rows. */
+    async openSweeper() {
+      const app = await open({})
+      return {
+        async sweep() {
+          const swept = await app.broom()
+          return Object.values(swept).reduce((sum, count) => sum + count, 0)
+        },
+        close: () => app.close()
+      }
     },
-    async close() {
-      await costly.close()
-      await pool.end()
-    }
+    close: () => pool.end()
   }
-  await cheap.close()
+  await Promise.all([costly.close(), cheap.close()])
   return made
 }
 
 /** How many names were given away, of all that ever register. */
 let registered = 0
 
-/** What is asked of it, each a request with what it needs. */
+/** What is asked of it, each a request with what it needs; `cheap` is one with `trivialHash`. */
 export function keyturnLoads({ made, costly, cheap }) {
   const bearer = { authorization: `Bearer ${made.accessToken}` }
   const me = { path: '/v1/me' }
   const post = (path, body = '{value}') => ({ method: 'POST', path, headers: json, body })
   const refresh = post('/v1/refresh', '{"refresh_token":"{value}"}')
   return {
-    login: (service = costly) => ({
-      service,
-      request: post('/v1/login'),
-      values: service === costly ? made.costlyLogins : made.cheapLogins
-    }),
+    login: () => ({ service: costly, request: post('/v1/login'), values: made.costlyLogins }),
+    loginBesideHash: () => ({ service: cheap, request: post('/v1/login'), values: made.cheapLogins }),
     register: (count) => ({
       service: costly,
       request: post('/v1/register', `{"username":"new-{value}","password":"${password}"}`),

@@ -31,7 +31,7 @@ const taker = (tokens) => (count) => {
 }
 
 const handWritten = {
-  groups: ['refresh'],
+  groups: ['login', 'refresh'],
   install: () => ({ version: 'Fastify, @fastify/jwt, pg' }),
   async start(_installed, { url, sessions }) {
     const program = fileURLToPath(new URL('./hand-written.js', import.meta.url))
@@ -40,6 +40,11 @@ const handWritten = {
     const take = taker(Array.from({ length: sessions }, (_, n) => `${seeded.prefix}${n}`))
     return {
       service,
+      loginBesideHash: () => ({
+        service,
+        request: post('/login'),
+        values: crowd.map((n) => JSON.stringify({ username: `user-${n + 1}`, password }))
+      }),
       refresh: (clients) => ({
         service,
         request: post('/refresh', '{"refresh_token":"{value}"}'),
