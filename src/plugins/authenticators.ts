@@ -199,7 +199,8 @@ export const authenticators = fp<AuthenticatorsOptions>(
         if (credentials === undefined) throw new Refusal('invalid_credentials', { because: 'malformed' })
         await app.rateLimits.signIn(request)
         const name = credentials.name.includes('@') ? { email: credentials.name } : { username: credentials.name }
-        return await request.flows.authenticatePassword({ ...name, password: credentials.password }, request.ip)
+        const { address } = request.caller
+        return await request.flows.authenticatePassword({ ...name, password: credentials.password }, address)
       }
     })
 

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Caller } from '../domain/audit-event.js'
@@ -21,7 +21,9 @@ class RequestCaller implements Caller {
 
   /** A dual-stack socket shows IPv4 as ::ffff:192.0.2.1; a zone (%eth0) means nothing to anybody else. */
   get address(): string | null {
-    const address = this.#request.ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+    // Not there where somebody hung up before this process had heard of the connection.
+    const ip: string | undefined = this.#request.ip
+    const address = ip?.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '') ?? ''
     return isIP(address) === 0 ? null : address
   }
 
@@ -50,6 +52,9 @@ class RequestCaller implements Caller {
 /** Tells who sends a request. */
 export const callers = fp(
   async (app) => {
+    // Node asks the system for the other end while the connection is open, and keeps the answer: whoever hangs up while
+    // their request is done is still known to whatever it does.
+    app.server.on('connection', (socket: Socket) => void socket.remoteAddress)
     app.decorateRequest('caller', {
       getter() {
         return new RequestCaller(this as FastifyRequest)

@@ -88,7 +88,7 @@ const basic = defineAuthenticator({
     try {
       return await request.flows.authenticatePassword(
         { username: credentials.name, password: credentials.password },
-        request.ip
+        request.caller.address
       )
     } catch (error) {
       if (!(error instanceof Refusal) || catalogue[error.code].status !== 401) throw error

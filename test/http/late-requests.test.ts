@@ -1,7 +1,9 @@
 import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import fp from 'fastify-plugin'
+import pg from 'pg'
 import t, { type Test } from 'tap'
+import { until } from '../support/until.js'
 import { type World, world } from '../support/world.js'
 
 /** A refresh as it stands on the wire, in the two parts that may come at different times. */
@@ -26,14 +28,19 @@ async function connection(w: World) {
 const faces = ['/v1/refresh', '/oauth/token', '/api/token/refresh/']
 const rotating = (w: World, token: string) => w.refresh(token).then((answer) => answer.json().refresh_token as string)
 
-async function serving(t: Test) {
+async function serving(t: Test, trustedProxies: readonly string[] = []) {
   const arrivals = new EventEmitter()
   const answers = new EventEmitter()
   const before = fp(async (app) => {
     app.addHook('preParsing', async ({ url }) => void arrivals.emit(url))
     app.addHook('onSend', async ({ url }, reply) => void answers.emit(url, reply.statusCode))
   })
-  const w = await world(t, (options) => ({ ...options, before, drf: { ...options.drf!, rotate: true } }))
+  const w = await world(t, (options) => ({
+    ...options,
+    before,
+    trustedProxies,
+    drf: { ...options.drf!, rotate: true }
+  }))
   await w.app.listen({ host: '127.0.0.1', port: 0 })
   /** The status of the next answer to a request of this path, whether or not anybody is there to get it. */
   const nextAnswer = async (path: string) => (await once(answers, path))[0] as number
@@ -86,4 +93,43 @@ for (const path of faces) {
     t.equal(await answer, path === '/oauth/token' ? 400 : 401)
     t.equal((await w.refresh(current)).statusCode, 401, 'and ends the session')
   })
+}
+
+for (const proxies of [[], ['127.0.0.1']]) {
+  const behind = proxies.length === 0 ? 'nothing' : 'a proxy that is trusted'
+  t.test(
+    `behind ${behind}: what somebody asks for who hangs up is done, and written down with its sender`,
+    async (t) => {
+      const w = await serving(t, proxies)
+      const { access_token: token } = await w.login(await w.account())
+      const made = await w.post('/v1/tokens', { name: 'lost' }, { authorization: `Bearer ${token}` })
+      const { id } = made.json().token
+      const path = `/v1/tokens/${id}`
+      const gate = new pg.Client({ connectionString: w.url })
+      await gate.connect()
+      t.teardown(() => gate.end())
+      await gate.query('begin')
+      await gate.query('select from api_token where id = $1 for update', [id])
+
+      const socket = await connection(w)
+      const answer = w.nextAnswer(path)
+      socket.write(`DELETE ${path} HTTP/1.1\r\nhost: auth.test\r\nauthorization: Bearer ${token}\r\n\r\n`)
+      const isHeldUp = async () => {
+        const { rows } = await gate.query(`select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`)
+        return rows.length > 0
+      }
+      t.ok(await until(isHeldUp))
+      socket.destroy()
+      const connections = () => new Promise<number>((resolve) => w.app.server.getConnections((_, n) => resolve(n)))
+      t.ok(await until(async () => (await connections()) === 0))
+      await gate.query('commit')
+
+      t.equal(await answer, 204)
+      const { rows } = await gate.query(
+        `select host(address) as address from audit_event where event = 'api_token.removed'`
+      )
+      t.same(rows, [{ address: '127.0.0.1' }])
+    }
+  )
 }

@@ -43,7 +43,7 @@ const routes: FastifyPluginAsync<DrfTokensOptions> = async (app, { rotate }) => 
 
   const wrong = nonField('Unable to log in with provided credentials.')
   const authtoken = (request: FastifyRequest, read: { username: string | undefined; password: string | undefined }) =>
-    signingIn(request, read, wrong, (given) => request.flows.signInForAuthtoken(given, request.ip))
+    signingIn(request, read, wrong, (given) => request.flows.signInForAuthtoken(given, request.caller.address))
 
   addEndpoint(app, {
     url: '/api-token-auth/',
