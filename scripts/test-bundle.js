@@ -42,8 +42,11 @@ async function exportsOf(root, files) {
   return new Map(Object.values(metafile.outputs).map(({ entryPoint, exports }) => [entryPoint, exports]))
 }
 
-/** Writes the one file and those that stand for the modules; tells where they are. */
-export async function bundleForTests(root) {
+/**
+ * Writes the one file and those that stand for the modules; tells where they are. `mapped` where a person reads stacks: to
+ * read the map takes each test's process as long as the code itself.
+ */
+export async function bundleForTests(root, { mapped }) {
   const files = sources(root)
   const names = await exportsOf(root, files)
   const all = files.filter((file) => names.get(file)?.length > 0)
@@ -63,9 +66,13 @@ export async function bundleForTests(root) {
     target: 'node20.19',
     external,
     banner: { js: banner },
-    sourcemap: 'inline',
+    // Names stay, and with them what a stack tells.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: 200,
+    sourcemap: mapped ? 'inline' : false,
     sourcesContent: false,
-    plugins: [modulePaths(root, relative(folder, '.')), unmapped],
+    plugins: [modulePaths(root, relative(folder, '.')), ...(mapped ? [unmapped] : [])],
     logLevel: 'warning'
   })
   for (const [n, file] of all.entries()) {

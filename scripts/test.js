@@ -278,7 +278,7 @@ const scratch = mkdtempSync(join(scratchParent(), 'keyturn-test-'))
 chmodSync(scratch, 0o755)
 const resources = { children: new Set(), servers: new Set(), scratch }
 buildTap()
-const bundle = await bundleForTests(root)
+const bundle = await bundleForTests(root, { mapped: process.argv.slice(2).some((arg) => !arg.startsWith('-')) })
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, async () => {

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
-import { parse } from 'yaml'
+import { readOpenapi } from '../support/openapi.js'
 
 /** openapi.yaml as the fuzzer reads it: a route that is new there is fuzzed without anybody doing anything. */
 
@@ -42,10 +41,10 @@ export interface Operation {
   readonly statuses: ReadonlySet<number>
 }
 
-const document = parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8')) as {
+const document = readOpenapi<{
   paths: Record<string, Record<string, OperationObject>>
   components: { schemas: Record<string, Schema> }
-}
+}>()
 
 export const operations: readonly Operation[] = Object.entries(document.paths).flatMap(([template, methods]) =>
   Object.entries(methods).map(([method, { parameters = [], requestBody, responses }]) => {

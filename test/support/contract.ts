@@ -1,17 +1,13 @@
-import { readFileSync } from 'node:fs'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import fp from 'fastify-plugin'
-import { parse } from 'yaml'
+import { readOpenapi } from './openapi.js'
 
 interface Operation {
   readonly responses: Record<string, { content?: Record<string, { schema: object }> } | undefined>
 }
 
-const document = parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8')) as {
-  paths: Record<string, Record<string, Operation>>
-  components: object
-}
+const document = readOpenapi<{ paths: Record<string, Record<string, Operation>>; components: object }>()
 const templates = Object.entries(document.paths).map(([template, operations]) => ({
   template,
   operations,
