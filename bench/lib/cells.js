@@ -44,6 +44,9 @@ export const figure = {
 /**
  * The cells of the groups that were chosen. `bench` holds what was started and made for them. In a quick run, which only
  * shows that all works, sign-ins may be refused: other checks may keep the machine busy for longer than the queue waits.
+ *
+ * Cells with the same `beside` are measured one after the other, since they are compared: the machine is now faster, now
+ * slower, for minutes.
  */
 export function makeCells(bench, seconds, { quick = false } = {}) {
   const { made, costly, cheap, empty, bareHttp, peers, postgresPid } = bench
@@ -51,33 +54,44 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   const perSecond = (most) => Math.ceil(most * seconds)
   const together = (list, more) => loadTogether(postgresPid, list, { seconds, ...more })
   const cells = []
-  const add = (group, run, options = {}) => cells.push({ group, run, ...options })
+  const add = (group, run, options = {}) => cells.push({ group, beside: group, run, ...options })
   /** A cell of one load alone, under one name. */
-  const ask = (group, name, makeLoad, { clients = crowd, ...more } = {}) =>
-    add(group, async () => {
-      const [result] = await together([{ clients, ...(await makeLoad()) }], more)
-      return { [name]: result }
-    })
+  const ask = (group, name, makeLoad, { clients = crowd, beside = group, ...more } = {}) =>
+    add(
+      group,
+      async () => {
+        const [result] = await together([{ clients, ...(await makeLoad()) }], more)
+        return { [name]: result }
+      },
+      { beside }
+    )
 
-  add('limits', async () => ({ [figure.hashes]: await bareHashes(seconds, owasp) }))
-  add('limits', async () => {
-    const { signed, verified } = bareSignatures(seconds)
-    return { 'ES256 signatures, one core': signed, 'ES256 verifications, one core': verified }
-  })
+  add('limits', async () => ({ [figure.hashes]: await bareHashes(seconds, owasp) }), { beside: 'login' })
+  add(
+    'limits',
+    async () => {
+      const { signed, verified } = bareSignatures(seconds)
+      return { 'ES256 signatures, one core': signed, 'ES256 verifications, one core': verified }
+    },
+    { beside: 'me' }
+  )
   for (const clients of [crowd, 1]) {
     add('limits', async () => ({
       [`one-row update, ${clients} client${clients === 1 ? '' : 's'}`]: await bareUpdates(made.pool, clients, seconds)
     }))
   }
-  ask('limits', figure.empty, () => ({ service: empty, request: { path: '/' } }))
-  ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }))
+  ask('limits', figure.empty, () => ({ service: empty, request: { path: '/' } }), { beside: 'me' })
+  ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }), { beside: 'me' })
 
   const hashing = (load) => (quick ? { ...load, expect: [...(load.expect ?? [200]), 503] } : load)
   ask('login', figure.login(), () => hashing(loads.login()), { watchMemory: true })
-  ask('login', figure.loginBesideHash(), () => loads.loginBesideHash(), { clients: few })
+  ask('login', figure.loginBesideHash(), () => loads.loginBesideHash(), {
+    clients: few,
+    beside: 'login beside the hash'
+  })
   ask('register', 'register, 32 clients', () => hashing(loads.register(perSecond(2_000))))
   for (const clients of [crowd, 1]) {
-    ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients })
+    ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients, beside: figure.refresh(clients) })
   }
   ask('me', 'me, a token seen before', () => loads.me())
   ask('me', 'me, a new token each time', () => loads.meFresh())
@@ -92,16 +106,23 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
     const { name } = peer
     if (peer.login) ask('login', figure.login(name), () => peer.login())
     if (peer.loginBesideHash) {
-      ask('login', figure.loginBesideHash(name), () => peer.loginBesideHash(), { clients: few })
+      const more = { clients: few, beside: 'login beside the hash' }
+      ask('login', figure.loginBesideHash(name), () => peer.loginBesideHash(), more)
     }
     for (const clients of peer.refresh ? [crowd, 1] : []) {
-      ask('refresh', figure.refresh(clients, name), () => peer.refresh(clients), { clients })
+      const more = { clients, beside: figure.refresh(clients) }
+      ask('refresh', figure.refresh(clients, name), () => peer.refresh(clients), more)
     }
     if (peer.introspect) ask('introspect', figure.introspect(name), () => peer.introspect())
     if (peer.logout) ask('logout', figure.logout(name), () => peer.logout(perSecond(peer.mostLogouts)))
   }
 
-  add('isolation', async () => {
+  const isolation = async () => {
+    // What is asked for here it has been asked for before, as in a service that has run for a while.
+    await together([
+      { ...loads.me(costly), clients: few },
+      { ...loads.refresh(few, costly), clients: few }
+    ])
     const probes = () => [
       { ...loads.me(costly), perSecond: 100 },
       { ...loads.refresh(crowd, costly), perSecond: 40 }
@@ -115,7 +136,8 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
       'refresh, while 32 clients sign in': refreshUnder,
       'login, beside the two': login
     }
-  })
+  }
+  add('isolation', isolation, { beside: 'login' })
 
   const transactions = async () => {
     // Backends tell what they did a second later at most.
@@ -161,6 +183,7 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
     'purge',
     async () => {
       await made.addExpired(perSecond(150_000))
+      await made.tidy()
       const probe = () => ({ ...loads.refresh(128), perSecond: 200 })
       const sweeper = await made.openSweeper()
       const [before] = await together([probe()])
@@ -172,6 +195,7 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
       }
       const [[during]] = await Promise.all([together([probe()]), sweep()])
       await sweeper.close()
+      await made.tidy()
       return { 'refresh, up to the sweep': before, 'refresh, during the sweep': during, 'rows swept': { rate } }
     },
     { once: true }
