@@ -104,11 +104,14 @@ export const overload = fp<OverloadOptions>(
     })
 
     const histogram = monitorEventLoopDelay({ resolution })
+    let lookedAt = 0
     function look(limit: number): void {
-      const late = Math.max(0, histogram.mean / 1e6 - resolution)
+      const now = performance.now()
+      // Without a single probe in all that time the loop has not turned, and how late it is this look itself shows.
+      const late = histogram.count === 0 ? now - lookedAt - options.interval : histogram.mean / 1e6 - resolution
+      lookedAt = now
       histogram.reset()
-      // Without a single probe in all that time the mean is none.
-      if (Number.isFinite(late)) delay += newest * (late - delay)
+      delay += newest * (Math.max(0, late) - delay)
       const before = refused
       refused = refusedByDelay(delay, limit, before)
       if (refused !== before) {
@@ -127,6 +130,7 @@ export const overload = fp<OverloadOptions>(
       every(1_000, tell)
       if (limits.delay === null) return
       histogram.enable()
+      lookedAt = performance.now()
       every(options.interval, look.bind(null, limits.delay))
     })
     app.addHook('onClose', async () => {
