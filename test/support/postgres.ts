@@ -20,8 +20,20 @@ async function onServer(query: string): Promise<void> {
   }
 }
 
-/** Another test copies the template at this moment, which Postgres may refuse to both. */
-const isBusy = (error: unknown) => (error as { code?: string }).code === '55006'
+/**
+ * Does what nobody else may be connected for: another test copies the template at this moment, which Postgres may refuse to
+ * both, or a connection that was ended has not gone yet.
+ */
+async function onServerOnceFree(query: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await onServer(query)
+    } catch (error) {
+      if ((error as { code?: string }).code !== '55006' || attempt === 100) throw error
+      await delay(50)
+    }
+  }
+}
 
 /** A migrated database of a test's own, gone with the test. */
 export function freshDatabase(t: Test): Promise<{ url: string; name: string }> {
@@ -35,16 +47,8 @@ export function emptyDatabase(t: Test): Promise<{ url: string; name: string }> {
 
 async function createDatabase(t: Test, template: string): Promise<{ url: string; name: string }> {
   const name = `test_${randomBytes(8).toString('hex')}`
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await onServer(`create database ${name} template ${template}`)
-      break
-    } catch (error) {
-      if (!isBusy(error) || attempt === 100) throw error
-      await delay(50)
-    }
-  }
-  t.teardown(() => onServer(`drop database if exists ${name} with (force)`))
+  await onServerOnceFree(`create database ${name} template ${template}`)
+  t.teardown(() => onServerOnceFree(`drop database if exists ${name} with (force)`))
   const url = new URL(fromRunner('TEST_DATABASE_URL'))
   url.pathname = `/${name}`
   return { url: url.href, name }
