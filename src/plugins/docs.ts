@@ -4,7 +4,7 @@ import { Refusal } from '../domain/refusal.js'
 
 const prefix = '/docs'
 /** What of a request its answer depends on, beside the path. */
-const conditions = ['if-none-match', 'if-modified-since', 'range', 'accept-encoding'] as const
+const conditions = ['if-none-match', 'if-modified-since', 'accept-encoding'] as const
 
 const contentSecurityPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -36,14 +36,25 @@ async function makePages(document: Record<string, unknown>): Promise<FastifyInst
 export const docs = fp(
   async (app) => {
     let pages: Promise<FastifyInstance> | undefined
+    /** Made once; what could not be made is tried again by the next who looks. */
+    const open = () => {
+      pages ??= app
+        .openapi()
+        .then(makePages)
+        .catch((error) => {
+          pages = undefined
+          throw error
+        })
+      return pages
+    }
     for (const url of [prefix, `${prefix}/*`]) {
       app.get(url, { schema: { hide: true } }, async (request, reply) => {
-        pages ??= app.openapi().then(makePages)
         const headers = Object.fromEntries(
           conditions.flatMap((name) => (request.headers[name] ? [[name, request.headers[name]]] : []))
         )
-        const page = await (await pages).inject({ method: 'GET', url: request.url, headers })
-        if (page.statusCode === 404) throw new Refusal('not_found')
+        const page = await (await open()).inject({ method: 'GET', url: request.url, headers })
+        if (page.statusCode >= 500) throw new Error(`the page could not be made: ${page.body}`)
+        if (page.statusCode >= 400) throw new Refusal('not_found')
         const { connection: _connection, date: _date, ...told } = page.headers
         return reply
           .code(page.statusCode)

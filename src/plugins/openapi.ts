@@ -150,7 +150,11 @@ export const openapi = fp<OpenapiOptions>(
     })
     let described: Promise<FastifyInstance> | undefined
     app.decorate('openapi', async () => {
-      described ??= describe(routes, options)
+      // Made once; what could not be made is tried again by the next who asks.
+      described ??= describe(routes, options).catch((error) => {
+        described = undefined
+        throw error
+      })
       const document = JSON.parse(JSON.stringify((await described).swagger())) as {
         components: { schemas?: Record<string, Json> }
         paths: Json

@@ -167,7 +167,21 @@ t.test('the documentation page runs nothing but its own origin’s files, and ca
   t.equal(again.statusCode, 304)
   t.equal(again.body, '')
   t.match((await w.get('/docs/static/nothing.js')).json(), { code: 'not_found' })
-  t.match((await w.get('/docs/%2e%2e/package.json')).json(), { code: 'not_found' })
+  const elsewhere = [
+    '%2e%2e/package.json',
+    '..%2f..%2fpackage.json',
+    'static/..%2findex.js',
+    'static/.env',
+    'static/%00',
+    '/'
+  ]
+  for (const path of elsewhere) t.match((await w.get(`/docs/${path}`)).json(), { code: 'not_found' }, path)
+  t.match((await w.get('/docs/static/%zz')).json(), { status: 400 })
+  const ranged = await w.app.inject({ url: '/docs/static/index.css', headers: { range: 'bytes=9999999-' } })
+  t.equal(ranged.statusCode, 200)
+  const head = await w.app.inject({ method: 'HEAD', url: '/docs' })
+  t.same([head.statusCode, head.body], [200, ''])
+  t.equal((await w.post('/docs', {})).statusCode, 405)
 
   const off = await world(t)
   t.equal((await off.get('/docs')).statusCode, 404)
