@@ -74,6 +74,16 @@ function find(words: readonly string[]): [Command, string[]] | undefined {
   return undefined
 }
 
+/**
+ * One key thumbprint in 64 begins with a dash (RFC 7638 in base64url), and would be read as options. No option is that
+ * long, so it is moved behind the `--` that ends them.
+ */
+function shieldThumbprints(words: readonly string[]): string[] {
+  if (words.includes('--')) return [...words]
+  const isShielded = (word: string) => /^-[\w-]{42}$/.test(word)
+  return [...words.filter((word) => !isShielded(word)), '--', ...words.filter(isShielded)]
+}
+
 async function run(words: readonly string[], io: Io): Promise<number> {
   if (words.length === 0 || words[0] === 'help' || words.includes('--help') || words.includes('-h')) {
     const named = find(words.filter((word) => word !== '--help' && word !== '-h' && word !== 'help'))
@@ -91,7 +101,11 @@ async function run(words: readonly string[], io: Io): Promise<number> {
   const options = Object.fromEntries(Object.entries(command.options ?? {}).map(([name, { type }]) => [name, { type }]))
   let parsed: ReturnType<typeof parseArgs>
   try {
-    parsed = parseArgs({ args: rest, options: { ...options, json: { type: 'boolean' } }, allowPositionals: true })
+    parsed = parseArgs({
+      args: shieldThumbprints(rest),
+      options: { ...options, json: { type: 'boolean' } },
+      allowPositionals: true
+    })
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\nUsage: keyturn ${command.usage}`)
   }

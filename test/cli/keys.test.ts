@@ -1,12 +1,15 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { calculateJwkThumbprint, type JWK } from 'jose'
 import t from 'tap'
 import { scratchFolder } from '../support/service.js'
 import { command, terminal } from '../support/terminal.js'
 
 const pem = () =>
   generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }) as string
+const thumbprint = async (key: string) =>
+  await calculateJwkThumbprint(createPublicKey(key).export({ format: 'jwk' }) as JWK)
 const masterKey = (text: string) => Buffer.from(text.padEnd(32, '-0123456789')).toString('base64')
 
 t.test('an emergency is confirmed, says what will be seen, and ends every key', async (t) => {
@@ -44,6 +47,17 @@ t.test('keys come from files and standard input, and only public halves go out',
   t.notOk(exported.keys.some((key: object) => 'd' in key))
   t.match(await run('keys export'), { code: 2, stderr: /Private halves are not exported/ })
   t.match(await run(`keys revoke ${kid}`), { code: 0, stdout: /is gone\./ })
+})
+
+t.test('a key whose identifier begins with a dash is named like any other', async (t) => {
+  const { run, json } = await terminal(t)
+  let key = pem()
+  while (!(await thumbprint(key)).startsWith('-')) key = pem()
+  const { kid } = await json('keys import', key)
+  t.equal(kid[0], '-')
+  t.match(await run(`keys revoke ${kid} --reason old`), { code: 0, stdout: /is gone\./ })
+  t.match(await run(`keys revoke -- ${kid}`), { code: 1, stdout: /is gone already/ })
+  t.match(await run(`keys revoke --json -${kid.slice(0, 42)}`), { code: 1, stdout: /"because": "unknown"/ })
 })
 
 t.test('the master key changes by command, and the doctor knows what is left', async (t) => {
