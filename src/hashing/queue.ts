@@ -44,7 +44,8 @@ export class HashQueue {
   readonly #options: HashQueueOptions
   /** The one that has done nothing for longest is the first. */
   readonly #idle: { readonly worker: Worker; readonly since: number }[] = []
-  readonly #busy = new Map<Worker, Waiting>()
+  /** What each thread does, and the one that it has been given to do next. The one that began first is the first. */
+  readonly #busy = new Map<Worker, readonly [Waiting, Waiting?]>()
   readonly #waiting: Waiting[] = []
   #admitted = 0
   /** Milliseconds that the last jobs took, the newest at the end. */
@@ -123,12 +124,15 @@ export class HashQueue {
   #spawn(): Worker {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })
     worker.on('message', ({ value, error, took }: { value?: unknown; error?: string; took: number }) => {
-      const done = this.#busy.get(worker)
+      const [done, following] = this.#busy.get(worker) ?? []
       this.#busy.delete(worker)
-      this.#idle.push({ worker, since: performance.now() })
-      this.#retireLater()
+      if (following !== undefined) this.#begins(worker, following)
+      else {
+        this.#idle.push({ worker, since: performance.now() })
+        this.#retireLater()
+        worker.unref()
+      }
       this.#learn(took)
-      worker.unref()
       if (error === undefined) done?.resolve(value)
       else done?.reject(new Error(error))
       this.#next()
@@ -147,15 +151,19 @@ export class HashQueue {
     this.#duration = this.#took.toSorted((a, b) => a - b)[this.#took.length >> 1]!
   }
 
-  /** A worker that died takes its one job with it; the others go on. */
+  /** A worker that died takes what it did with it; the others go on, and so does the one that it would have done next. */
   #replace(worker: Worker, error: Error): void {
-    const lost = this.#busy.get(worker)
+    const [lost, following] = this.#busy.get(worker) ?? []
     const at = this.#idle.findIndex((one) => one.worker === worker)
     if (lost === undefined && at < 0) return
     this.#busy.delete(worker)
     if (at >= 0) this.#idle.splice(at, 1)
     lost?.reject(error)
-    if (!this.#closed) this.#next()
+    if (this.#closed) following?.reject(error)
+    else {
+      if (following !== undefined) this.#waiting.unshift(following)
+      this.#next()
+    }
   }
 
   /** Ends threads that had nothing to do for a while, but for the last one: each is memory that nobody uses. */
@@ -170,18 +178,41 @@ export class HashQueue {
     }, idleFor).unref()
   }
 
+  #begins(worker: Worker, waiting: Waiting): void {
+    this.#busy.set(worker, [waiting])
+    waiting.onStart?.(performance.now() - waiting.since)
+  }
+
+  /**
+   * Where all threads are busy each is given the one that it does next, and has no pause while this thread is told of the
+   * last result: on cores that hash all the time that is a tenth of them.
+   */
+  #give(waiting: Waiting): boolean {
+    const { concurrency } = this.#options
+    const free = this.#idle.pop()?.worker ?? (this.#busy.size < concurrency ? this.#spawn() : undefined)
+    if (free !== undefined) {
+      this.#begins(free, waiting)
+      free.ref()
+      free.postMessage(waiting.job)
+      return true
+    }
+    for (const [worker, [current, following]] of this.#busy) {
+      if (following !== undefined) continue
+      this.#busy.set(worker, [current, waiting])
+      worker.postMessage(waiting.job)
+      return true
+    }
+    return false
+  }
+
   #next(): void {
-    while (this.#busy.size < this.#options.concurrency && this.#waiting.length > 0) {
-      const waiting = this.#waiting.shift()!
+    for (;;) {
+      const [waiting] = this.#waiting
+      if (waiting === undefined) return
       if (performance.now() - waiting.since > this.#options.maxWait) {
         waiting.reject(new Refusal('overloaded', { because: 'waited too long to be hashed', retryAfter: 1 }))
-        continue
-      }
-      waiting.onStart?.(performance.now() - waiting.since)
-      const worker = this.#idle.pop()?.worker ?? this.#spawn()
-      this.#busy.set(worker, waiting)
-      worker.ref()
-      worker.postMessage(waiting.job)
+      } else if (!this.#give(waiting)) return
+      this.#waiting.shift()
     }
   }
 }

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { HashQueue } from '../../src/hashing/queue.js'
 import { until } from '../support/until.js'
@@ -75,4 +76,64 @@ t.test('threads begin with what needs them, and end where nothing does, but for 
     t.ok(await until(() => queue.threads === 1), 'once more where nothing needs them')
     t.ok(await until(() => threadsOfProcess() <= Math.max(0, most - 2)), 'and the others are gone')
   }
+})
+
+/** The threads that are given something, as often as they are. */
+function given(t: Test): Worker[] {
+  const workers: Worker[] = []
+  const { postMessage } = Worker.prototype
+  Worker.prototype.postMessage = function (this: Worker, ...message: Parameters<Worker['postMessage']>) {
+    workers.push(this)
+    return postMessage.apply(this, message)
+  }
+  t.teardown(() => {
+    Worker.prototype.postMessage = postMessage
+  })
+  return workers
+}
+
+t.test('a thread has what it does next before it is done, and a free one comes first', async (t) => {
+  const queue = new HashQueue({ concurrency: 2, maxWaiting: 100, maxWait: 10_000 })
+  t.teardown(() => queue.close())
+  const workers = given(t)
+  const waited: number[] = []
+  const work = Array.from({ length: 6 }, (_, n) =>
+    queue.run(
+      { kind: 'hash', password: `${n}`, options: { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } },
+      () => waited.push(n)
+    )
+  )
+  t.same(workers, [workers[0], workers[1], workers[0], workers[1]], 'two for each')
+  t.not(workers[0], workers[1])
+  t.equal(queue.waiting, 2)
+  t.same(waited, [0, 1], 'what is next still waits')
+  await Promise.all(work)
+  t.same(waited.toSorted(), [0, 1, 2, 3, 4, 5], 'and all have begun')
+  t.equal(queue.threads, 2)
+})
+
+t.test('a thread that dies takes along what it did, and nothing else', async (t) => {
+  const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 10_000 })
+  t.teardown(() => queue.close())
+  const workers = given(t)
+  const slow = hashOn(queue, 65_536, 100)
+  const others = [hashOn(queue, 8, 1), hashOn(queue, 8, 1)]
+  t.equal(workers.length, 2)
+  const ended = t.rejects(slow, { message: 'hash worker ended' })
+  await workers[0]!.terminate()
+  await ended
+  t.match(await Promise.all(others), [/^\$argon2id/, /^\$argon2id/])
+  t.not(workers.at(-1), workers[0])
+})
+
+t.test('whoever waits when it is closed is told, also what a thread would have done next', async (t) => {
+  const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 10_000 })
+  const work = [hashOn(queue, 65_536, 100), hashOn(queue, 8, 1), hashOn(queue, 8, 1)]
+  const told = Promise.allSettled(work)
+  await queue.close()
+  t.match(await told, [
+    { status: 'rejected', reason: { message: 'hash worker ended' } },
+    { status: 'rejected', reason: { message: 'hash worker ended' } },
+    { status: 'rejected', reason: { code: 'service_unavailable' } }
+  ])
 })
