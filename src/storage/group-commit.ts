@@ -39,23 +39,31 @@ export function groupCommit<Item, Result>(by: GroupCommit<Item, Result>): (item:
     return [...batch.values()]
   }
 
+  /** The next statement is sent before anybody is told the result of this one: the database works while they are answered. */
+  function ended(): void {
+    inFlight--
+    next()
+  }
+
   async function run(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     const alone = ({ item, resolve }: Waiting<Item, Result>) => resolve(by.alone(item))
     const [first] = batch
     if (batch.length === 1) {
       const done = by.alone(first!.item)
+      done.then(ended, ended)
       first!.resolve(done)
-      await done.catch(() => {})
       return
     }
     let results: ReadonlyMap<string, Result>
     try {
       results = await by.together(batch.map(({ item }) => item))
     } catch (error) {
+      ended()
       // Without its database nothing is done; whatever else it was, it is the fault of one of them alone.
       for (const one of batch) error instanceof Refusal ? one.reject(error) : alone(one)
       return
     }
+    ended()
     for (const one of batch) {
       const result = results.get(by.keyOf(one.item))
       if (result !== undefined) one.resolve(result)
@@ -66,10 +74,7 @@ export function groupCommit<Item, Result>(by: GroupCommit<Item, Result>): (item:
   function next(): void {
     while (inFlight < by.maxInFlight && waiting.length > 0) {
       inFlight++
-      run(take()).finally(() => {
-        inFlight--
-        next()
-      })
+      run(take())
     }
   }
 

@@ -30,6 +30,12 @@ export function sharedReads<Row>({ alone, together }: SharedReads<Row>): (key: s
     return batch
   }
 
+  /** The next statement is sent before anybody is told the rows of this one: the database works while they are answered. */
+  function ended(): void {
+    inFlight--
+    next()
+  }
+
   async function run(batch: ReadonlyArray<[string, Waiting<Row>]>): Promise<void> {
     const readAlone = ([key, { resolve }]: [string, Waiting<Row>]) => {
       const read = alone(key)
@@ -39,24 +45,24 @@ export function sharedReads<Row>({ alone, together }: SharedReads<Row>): (key: s
         () => {}
       )
     }
-    if (batch.length === 1) return await readAlone(batch[0]!)
+    if (batch.length === 1) return void readAlone(batch[0]!).then(ended)
+    let rows: ReadonlyMap<string, Row>
     try {
-      const rows = await together(batch.map(([key]) => key))
-      for (const [key, one] of batch) one.resolve(rows.get(key))
+      rows = await together(batch.map(([key]) => key))
     } catch (error) {
       // Without its database nothing is read; whatever else it was, it may not be so for one alone.
       if (error instanceof Refusal) for (const [, one] of batch) one.reject(error)
       else await Promise.all(batch.map(readAlone))
+      return ended()
     }
+    ended()
+    for (const [key, one] of batch) one.resolve(rows.get(key))
   }
 
   function next(): void {
     while (inFlight < maxInFlight && waiting.size > 0) {
       inFlight++
-      run(take()).finally(() => {
-        inFlight--
-        next()
-      })
+      run(take())
     }
   }
 

@@ -62,6 +62,27 @@ t.test('two are under way at most, the rest come together after them', async (t)
   t.same(await Promise.all(rows), [undefined, undefined, undefined, undefined])
 })
 
+t.test('the next read is under way before anybody is told what the last one found', async (t) => {
+  const { begun, read, answer } = reader()
+  const seen = (row: Promise<unknown>) => row.then(() => begun.length)
+  const first = [read('a'), read('b')].map(seen)
+  await turn()
+  const second = seen(read('c'))
+  await turn()
+  const waiting = [read('d'), read('e')]
+  await turn()
+  t.equal(begun.length, 2)
+  answer()
+  t.same(await Promise.all(first), [3, 3], 'after several')
+  const last = read('f')
+  await turn()
+  answer()
+  t.equal(await second, 4, 'and after one')
+  answer()
+  answer()
+  await Promise.all([...waiting, last])
+})
+
 t.test('without a database all are told, and whoever comes after them reads', async (t) => {
   const { there, read, answer } = reader()
   there.set('a', 1)
