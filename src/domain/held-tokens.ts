@@ -1,12 +1,20 @@
+interface Entry<Held> {
+  readonly token: string
+  readonly held: Held
+}
+
+/** Characters of a signature by which a token is looked up: as many random bits as a hash map needs, and few to hash. */
+const tailLength = 32
+
 /**
- * Tokens whose signature and claims were found good, so that the next request with one is not verified anew. The whole
- * token is the key: two that differ in a letter never share anything. Who uses an entry looks at its times and at
- * revocations again. Bounded: once a generation is full the one before it is forgotten.
+ * Tokens whose signature and claims were found good, so that the next request with one is not verified anew. A token is
+ * looked up by the end of its signature and compared as a whole: two that differ in a letter never share anything. Who uses an
+ * entry looks at its times and at revocations again. Bounded: once a generation is full the one before it is forgotten.
  */
 export class HeldTokens<Held> {
   readonly #perGeneration: number
-  #young = new Map<string, Held>()
-  #old = new Map<string, Held>()
+  #young = new Map<string, Entry<Held>>()
+  #old = new Map<string, Entry<Held>>()
 
   constructor(size: number) {
     this.#perGeneration = Math.ceil(size / 2)
@@ -17,22 +25,24 @@ export class HeldTokens<Held> {
   }
 
   get(token: string): Held | undefined {
-    const young = this.#young.get(token)
-    if (young !== undefined) return young
-    const old = this.#old.get(token)
-    if (old === undefined) return undefined
-    this.#old.delete(token)
-    this.#put(token, old)
-    return old
+    const tail = token.slice(-tailLength)
+    const young = this.#young.get(tail)
+    if (young !== undefined && young.token === token) return young.held
+    const old = this.#old.get(tail)
+    if (old === undefined || old.token !== token) return undefined
+    this.#old.delete(tail)
+    this.#put(tail, old)
+    return old.held
   }
 
   add(token: string, held: Held): void {
-    if (this.#perGeneration > 0) this.#put(token, held)
+    if (this.#perGeneration > 0) this.#put(token.slice(-tailLength), { token, held })
   }
 
   delete(token: string): void {
-    this.#young.delete(token)
-    this.#old.delete(token)
+    const tail = token.slice(-tailLength)
+    this.#young.delete(tail)
+    this.#old.delete(tail)
   }
 
   /** Forgets everything, where a key is gone that has signed some of it. */
@@ -41,11 +51,11 @@ export class HeldTokens<Held> {
     this.#old.clear()
   }
 
-  #put(token: string, held: Held): void {
+  #put(tail: string, entry: Entry<Held>): void {
     if (this.#young.size >= this.#perGeneration) {
       this.#old = this.#young
       this.#young = new Map()
     }
-    this.#young.set(token, held)
+    this.#young.set(tail, entry)
   }
 }
