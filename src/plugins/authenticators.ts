@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Authorization, bearerToken } from '../domain/authorization.js'
+import type { Authorization } from '../domain/authorization.js'
 import { basicCredentials } from '../domain/basic-credentials.js'
 import type { Principal } from '../domain/principal.js'
 import { Refusal } from '../domain/refusal.js'
@@ -164,8 +164,8 @@ export const authenticators = fp<AuthenticatorsOptions>(
       recognizes: (_request, authorization) => isAccessTokenScheme(authorization?.scheme),
       async authenticate(request, authorization) {
         if (authorization === null || !isAccessTokenScheme(authorization.scheme)) return null
-        const token = bearerToken(authorization)
-        if (token === undefined) throw new Refusal('token_invalid', { because: 'malformed' })
+        // Whatever its form: what is no token at all is refused as any other that is not known to be good.
+        const token = authorization.credentials
         const principal = await app.accessTokens.authenticate(token, authorization.scheme)
         revocations.assertKnown()
         const ended = revocations.find(principal)
