@@ -6,6 +6,7 @@ import { RevocationLog } from '../domain/revocation-log.js'
 import type { Outage } from '../domain/rotation.js'
 import * as storage from '../storage/revocations.js'
 import { freshRead } from './fresh-read.js'
+import { paced } from './paced.js'
 
 export interface Revocations {
   /** What ended a principal's credential, as far as this replica has read; undefined where nothing did. */
@@ -48,6 +49,8 @@ export interface RevocationsOptions {
 }
 
 const pageSize = 5_000
+/** Milliseconds between two reads that notifications ask for: where many sign out, a read for each would be most of the work. */
+const notifiedInterval = 20
 /** Milliseconds of the service's clock between two looks for what has expired: each goes over everything. */
 const pruneInterval = 1_000
 
@@ -133,14 +136,18 @@ export const revocations = fp<RevocationsOptions>(
     } satisfies Revocations)
 
     await read()
-    app.onNotification('keyturn_revocation', readOrWarn)
+    const notified = paced(readOrWarn, notifiedInterval)
+    app.onNotification('keyturn_revocation', notified.ask)
     let timer: NodeJS.Timeout | undefined
     app.addHook('onReady', async () => {
       timer = setInterval(readOrWarn, pollInterval)
       timer.unref()
       await readOrWarn()
     })
-    app.addHook('preClose', async () => clearInterval(timer))
+    app.addHook('preClose', async () => {
+      clearInterval(timer)
+      notified.stop()
+    })
   },
   { name: 'revocations', dependencies: ['database', 'notifications'], fastify: '5.x' }
 )
