@@ -49,8 +49,9 @@ export const figure = {
  * slower, for minutes.
  */
 export function makeCells(bench, seconds, { quick = false } = {}) {
-  const { made, costly, cheap, empty, bareHttp, peers, postgresPid } = bench
-  const loads = keyturnLoads({ made, costly, cheap })
+  const { made, signIns, madeSignIns, costly, cheap, empty, bareHttp, peers, postgresPid } = bench
+  const loads = keyturnLoads({ made, cheap })
+  const signInLoads = keyturnLoads({ made: madeSignIns, costly, cheap: costly })
   const perSecond = (most) => Math.ceil(most * seconds)
   const together = (list, more) => loadTogether(postgresPid, list, { seconds, ...more })
   const cells = []
@@ -84,12 +85,12 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }), { beside: 'me' })
 
   const hashing = (load) => (quick ? { ...load, expect: [...(load.expect ?? [200]), 503] } : load)
-  ask('login', figure.login(), () => hashing(loads.login()), { watchMemory: true })
+  ask('login', figure.login(), () => hashing(signInLoads.login()), { watchMemory: true })
   ask('login', figure.loginBesideHash(), () => loads.loginBesideHash(), {
     clients: few,
     beside: 'login beside the hash'
   })
-  ask('register', 'register, 32 clients', () => hashing(loads.register(perSecond(2_000))))
+  ask('register', 'register, 32 clients', () => hashing(signInLoads.register(perSecond(2_000))))
   for (const clients of [crowd, 1]) {
     ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients, beside: figure.refresh(clients) })
   }
@@ -120,15 +121,15 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   const isolation = async () => {
     // What is asked for here it has been asked for before, as in a service that has run for a while.
     await together([
-      { ...loads.me(costly), clients: few },
-      { ...loads.refresh(few, costly), clients: few }
+      { ...signInLoads.me(), clients: few },
+      { ...signInLoads.refresh(few), clients: few }
     ])
     const probes = () => [
-      { ...loads.me(costly), perSecond: 100 },
-      { ...loads.refresh(crowd, costly), perSecond: 40 }
+      { ...signInLoads.me(), perSecond: 100 },
+      { ...signInLoads.refresh(crowd), perSecond: 40 }
     ]
     const [verify, refresh] = await together(probes())
-    const [verifyUnder, refreshUnder, login] = await together([...probes(), { ...loads.login(), clients: crowd }])
+    const [verifyUnder, refreshUnder, login] = await together([...probes(), { ...signInLoads.login(), clients: crowd }])
     return {
       'verify, nothing else': verify,
       'refresh, nothing else': refresh,
@@ -142,16 +143,16 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   const transactions = async () => {
     // Backends tell what they did a second later at most.
     await delay(1_200)
-    const { rows } = await made.pool.query(
+    const { rows } = await madeSignIns.pool.query(
       'select (xact_commit + xact_rollback)::float8 as count from pg_stat_database where datname = current_database()'
     )
     return rows[0].count
   }
   add('overload', async () => {
     const atFirst = await transactions()
-    const [unloaded] = await together([{ ...loads.login(), clients: crowd }])
+    const [unloaded] = await together([{ ...signInLoads.login(), clients: crowd }])
     const before = await transactions()
-    const flood = { ...loads.login(), perSecond: Math.round(unloaded.rate * 10), expect: [200, 503] }
+    const flood = { ...signInLoads.login(), perSecond: Math.round(unloaded.rate * 10), expect: [200, 503] }
     const [flooded] = await together([flood], { watchMemory: true })
     const { 200: good, 503: refused = 0 } = flooded.statuses
     const spent = (await transactions()) - before
@@ -169,7 +170,7 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   add(
     'start',
     async () => {
-      const started = await startKeyturn(bench)
+      const started = await startKeyturn(signIns)
       const { startMs } = started
       await delay(1_000)
       const idleMiB = pssMiB(started.pids)
