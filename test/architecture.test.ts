@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
+import { external } from '../scripts/bundle.js'
 
 /** Who may import whom of ours. A folder not named here may import nothing of ours. */
 const mayImport: Record<string, readonly string[]> = {
@@ -125,6 +126,13 @@ t.test('until it knows its command the program loads neither the service nor any
   }
   await follow(new URL('cli/main.ts', src))
   for (const name of ['server.ts', 'app.ts']) t.notOk(found.has(new URL(name, src).href), name)
+})
+
+t.test('what is loaded when it is needed, and by its names, is in no bundle, which has only its default', async (t) => {
+  const named = /const \{ (?!default\b)[^}]+\} = await import\('([^.'][^']*)'\)/g
+  const found = [...texts.values()].flatMap((text) => [...text.matchAll(named)].map(([, target]) => target!))
+  t.ok(found.length > 0)
+  for (const target of found) t.ok(external.includes(target), target)
 })
 
 t.test('routes take only types from flows and storage', async (t) => {

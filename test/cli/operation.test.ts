@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -11,6 +11,12 @@ import { goodPassword } from '../support/world.js'
 t.test('what is built is a program that npx can run', async (t) => {
   const { stdout } = await promisify(execFile)(main, ['--version'])
   t.match(stdout, /^\d+\.\d+\.\d+\n$/)
+})
+
+t.test('the interface that it prints is the one in the repository', async (t) => {
+  const { run } = await terminal(t)
+  const { stdout } = await run('openapi print')
+  t.equal(stdout, readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8'))
 })
 
 t.test('migrations are planned, applied once and told', async (t) => {

@@ -1,10 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { AppOptions } from '../../src/app.js'
-import { freePort } from '../support/service.js'
+import { freshDatabase } from '../support/postgres.js'
+import { freePort, scratchFolder, startService } from '../support/service.js'
 import { until } from '../support/until.js'
 import { fromOwnPage, goodPassword, type World, world } from '../support/world.js'
 
@@ -206,4 +209,19 @@ t.test('in a Redis or Valkey they count together as well, and go on without it',
   await w.app.rateLimits.share()
   t.equal((await login(w.app, '203.0.113.5')).statusCode, 401)
   t.equal((await login(w.app, '203.0.113.5')).statusCode, 429)
+})
+
+t.test('what is built counts in a Redis or Valkey', { skip: missing }, async (t) => {
+  const server = await redis(t)
+  const { url } = await freshDatabase(t)
+  const service = await startService(t, {
+    DATABASE_URL: url,
+    AUTH_DATA_DIR: join(scratchFolder(t), 'data'),
+    AUTH_RATE_LIMIT_STORE: server.url.href
+  })
+  const answer = await service.post('/v1/login', { username: 'nobody', password: 'wrong' })
+  t.equal(answer.status, 401)
+  const client = new Redis(server.url.href)
+  t.teardown(() => client.disconnect())
+  t.ok(await until(async () => (await client.dbsize()) > 0))
 })
