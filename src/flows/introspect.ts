@@ -14,21 +14,21 @@ export interface Introspection {
   readonly username: string
   readonly token_type: 'Bearer' | 'DPoP' | 'Token'
   readonly scope: string
-  readonly client_id?: string
-  readonly iss?: string
-  readonly aud?: string | readonly string[]
+  readonly client_id?: string | undefined
+  readonly iss?: string | undefined
+  readonly aud?: string | readonly string[] | undefined
   readonly jti: string
-  readonly sid?: string
-  readonly exp?: number
+  readonly sid?: string | undefined
+  readonly exp?: number | undefined
   readonly iat: number
-  readonly auth_time?: number
-  readonly amr?: readonly string[]
-  readonly acr?: string
+  readonly auth_time?: number | undefined
+  readonly amr?: readonly string[] | undefined
+  readonly acr?: string | undefined
   readonly roles: readonly string[]
   readonly permissions: readonly string[]
-  readonly user_id?: string
+  readonly user_id?: string | undefined
   /** The key whose proof whoever asks must see beside the token (RFC 9449 §6.2). */
-  readonly cnf?: { readonly jkt: string }
+  readonly cnf?: { readonly jkt: string } | undefined
 }
 
 /**
@@ -68,21 +68,17 @@ async function introspectAccessToken(
     iss: claims.iss,
     aud: claims.aud,
     jti: claims.jti,
-    ...present({ sid: claims.sid }),
+    sid: claims.sid,
     exp: claims.exp,
     iat: claims.iat,
-    ...present({ auth_time: claims.auth_time, amr: claims.amr, acr: claims.acr }),
+    auth_time: claims.auth_time,
+    amr: claims.amr,
+    acr: claims.acr,
     roles: claims.roles,
     permissions: claims.permissions,
-    ...present({ user_id: claims.user_id, cnf: claims.cnf })
+    user_id: claims.user_id,
+    cnf: claims.cnf
   }
-}
-
-type Present<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> }
-
-/** The members that are there. */
-function present<T extends object>(members: T): Present<T> {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Present<T>
 }
 
 /** The account of a token whose session, or whose client where nobody signed in, is alive. */
@@ -118,7 +114,7 @@ async function introspectApiToken(tools: Tools, key: string): Promise<Introspect
     token_type: 'Token',
     scope: token.scopes.join(' '),
     jti: token.id,
-    ...(token.expiresAt === null ? {} : { exp: Math.floor(token.expiresAt.getTime() / 1000) }),
+    exp: token.expiresAt === null ? undefined : Math.floor(token.expiresAt.getTime() / 1000),
     iat: Math.floor(token.createdAt.getTime() / 1000),
     roles: account.roles,
     permissions: grants.permissions

@@ -77,7 +77,9 @@ export const oauth = fp(
       if (parameters.some(([, value]) => Array.isArray(value))) {
         throw new Refusal('request_malformed', { detail: 'A parameter occurs twice.' })
       }
-      request.body = Object.fromEntries(parameters.filter(([, value]) => value !== ''))
+      if (parameters.some(([, value]) => value === '')) {
+        request.body = Object.fromEntries(parameters.filter(([, value]) => value !== ''))
+      }
     })
   },
   { name: 'oauth', fastify: '5.x' }

@@ -56,12 +56,42 @@ export const IntrospectionRequest = Type.Object(inquiry, {
   additionalProperties: true
 })
 
+const Seconds = Type.Optional(Type.Integer({ description: 'Seconds since 1970.' }))
+
 export const IntrospectionResponse = Type.Object(
-  { active: Type.Boolean() },
+  {
+    active: Type.Boolean(),
+    sub: Type.Optional(Type.String({ description: 'The id of the account, or of the client where nobody signed in.' })),
+    username: Type.Optional(Type.String()),
+    token_type: Type.Optional(Type.String({ description: '`Bearer`, `DPoP` or `Token`.' })),
+    scope: Type.Optional(Type.String({ description: 'What it is limited to; empty where it is not.' })),
+    client_id: Type.Optional(Type.String()),
+    iss: Type.Optional(Type.String()),
+    // In this order: as text a list would be its members with commas between them.
+    aud: Type.Optional(
+      Type.Unsafe<string | readonly string[]>({ type: ['array', 'string'], items: { type: 'string' } })
+    ),
+    jti: Type.Optional(Type.String()),
+    sid: Type.Optional(Type.String({ description: 'Its session.' })),
+    exp: Seconds,
+    iat: Seconds,
+    auth_time: Seconds,
+    amr: Type.Optional(Type.Array(Type.String())),
+    acr: Type.Optional(Type.String()),
+    roles: Type.Optional(Type.Array(Type.String())),
+    permissions: Type.Optional(Type.Array(Type.String())),
+    user_id: Type.Optional(Type.String({ description: 'The id that the account had in Django.' })),
+    cnf: Type.Optional(
+      Type.Object(
+        { jkt: Type.String() },
+        { description: 'The key whose proof has to come with the token (RFC 9449 §6.2).', additionalProperties: false }
+      )
+    )
+  },
   {
     title: 'IntrospectionResponse',
     description: 'RFC 7662 §2.2. Nothing but `active` where it is false.',
-    additionalProperties: true
+    additionalProperties: false
   }
 )
 
