@@ -114,12 +114,16 @@ interface Sitting extends Client {
 }
 
 function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Date): sessions.NewSession {
-  const { lifetime, ...rest } = sitting
-  const expiresAt = later(now, lifetime)
+  const expiresAt = later(now, sitting.lifetime)
   return {
-    ...rest,
     id: uuidFromBytes(tools.entropy(16)),
     accountId,
+    transport: sitting.transport,
+    amr: sitting.amr,
+    acr: sitting.acr,
+    jkt: sitting.jkt,
+    userAgent: sitting.userAgent,
+    address: sitting.address,
     clientId: tools.settings.clientId,
     scope: '',
     hasStatus: tools.settings.statusList,

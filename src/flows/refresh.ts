@@ -69,13 +69,19 @@ export async function refresh(
   const now = tools.clock()
   if (proof !== null) await spendProof(tools, proof)
   const jkt = proof?.jkt ?? null
-  const presented = { ...read, transport, jkt, clientId, scope }
-  const { settings } = tools
-  const rotation = { ...presented, idleExpiresAt: later(now, settings.lifetimes.refreshIdle), now }
-  const rotated = await tools.rotate(rotation)
+  const rotated = await tools.rotate({
+    sessionId: read.sessionId,
+    generation: read.generation,
+    transport,
+    jkt,
+    clientId,
+    scope,
+    idleExpiresAt: later(now, tools.settings.lifetimes.refreshIdle),
+    now
+  })
   if (rotated !== undefined) return await issueTokens(tools, rotated, now, narrowed(rotated, scope))
 
-  const found = await tools.findSession(presented.sessionId)
+  const found = await tools.findSession(read.sessionId)
   if (found === undefined) throw new Refusal('session_revoked', { because: 'unknown' })
   // A token from a cookie cannot be in a body unless somebody took it out of a browser.
   if (found.session.transport !== transport) throw new Refusal('token_invalid', { because: `sent by ${transport}` })
@@ -84,7 +90,7 @@ export async function refresh(
     throw new Refusal('token_invalid', { because: `of another client than ${clientId}` })
   }
   assertKey(found.session, jkt)
-  const verdict = judgePresented(tools, found.held, presented.generation, now, requester)
+  const verdict = judgePresented(tools, found.held, read.generation, now, requester)
   const who = { account: found.account.id, session: found.session.id }
   switch (verdict.kind) {
     case 'replay': {
