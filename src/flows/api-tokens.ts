@@ -50,7 +50,7 @@ export async function createApiToken(
   // knox has always written 64 hexadecimal digits, and its clients may have made room for just that.
   const key = kind === 'knox' ? tools.entropy(32).toString('hex') : formatApiToken(tools.entropy(apiTokenEntropy))
   const token = {
-    id: uuidV7(now, tools.entropy(16)),
+    id: uuidV7(now, tools.idEntropy(16)),
     accountId,
     kind,
     name: input.name,
@@ -79,7 +79,7 @@ export function obtainAuthtoken(tools: Tools, accountId: string): Promise<MadeAp
 
 export async function insertAuthtoken(tools: Tools, db: Db, accountId: string): Promise<MadeApiToken> {
   const now = tools.clock()
-  const id = uuidV7(now, tools.entropy(16))
+  const id = uuidV7(now, tools.idEntropy(16))
   const key = tools.authtokenKey(id)
   const found = await apiTokens.insertAuthtoken(db, {
     id,

@@ -54,7 +54,7 @@ export async function createClient(
   const secret = jwks === null ? formatClientSecret(tools.entropy(clientSecretEntropy)) : undefined
   const now = tools.clock()
   const id = formatClientId(tools.entropy(clientIdEntropy))
-  const accountId = uuidV7(now, tools.entropy(16))
+  const accountId = uuidV7(now, tools.idEntropy(16))
   await tools.db.transaction().execute(async (trx) => {
     await refuseUnknownRoles(trx, roles)
     // Named by its id, which nobody can have taken; and without a password nobody signs in as it.

@@ -25,7 +25,7 @@ export async function addReceiver(tools: Tools, receiver: NewReceiver): Promise<
   if (authorization !== undefined && !/^[\x21-\x7e][\x20-\x7e]{0,4095}$/.test(authorization)) {
     throw wrong('/authorization', 'It is one line of printable ASCII.')
   }
-  const id = uuidFromBytes(tools.entropy(16))
+  const id = uuidFromBytes(tools.idEntropy(16))
   const sealedAuthorization = authorization === undefined ? null : tools.seal(Buffer.from(authorization), id)
   const added = { id, url, audience, note, sealedAuthorization, createdAt: tools.clock() }
   await tools.db.transaction().execute(async (trx) => {

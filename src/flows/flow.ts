@@ -49,7 +49,10 @@ export interface SignedAccessToken {
 export interface Tools {
   readonly db: Db
   readonly clock: () => Date
+  /** Random bytes for what is secret. */
   readonly entropy: (bytes: number) => Buffer
+  /** Random bytes for ids. */
+  readonly idEntropy: (bytes: number) => Buffer
   /** Rotates a session; several that come at once share a statement. */
   readonly rotate: (rotation: Rotation) => Promise<LiveSession | undefined>
   /** A session as it is now; several that are asked for at once share a statement. */

@@ -10,7 +10,7 @@ import type { Tools } from './flow.js'
 export function deviceCookie(tools: Tools, accountId: string, had: string | undefined): string {
   const device = had === undefined ? null : tools.readDeviceCookie(had)
   if (device?.accountId === accountId) return had!
-  return tools.formatDeviceCookie({ accountId, deviceId: uuidFromBytes(tools.entropy(16)) })
+  return tools.formatDeviceCookie({ accountId, deviceId: uuidFromBytes(tools.idEntropy(16)) })
 }
 
 /** Whether a device cookie is one that somebody got who signed in to this account. */

@@ -120,7 +120,7 @@ async function addBatch(tools: Tools, report: ImportReport, batch: readonly Cand
 const isRefusedByDatabase = (error: unknown) => /^2[23]/.test(String((error as { code?: unknown }).code))
 
 async function writeBatch(tools: Tools, report: ImportReport, batch: readonly Candidate[]): Promise<void> {
-  const rows = batch.map(({ account }) => ({ ...account, id: uuidV7(account.createdAt, tools.entropy(16)) }))
+  const rows = batch.map(({ account }) => ({ ...account, id: uuidV7(account.createdAt, tools.idEntropy(16)) }))
   const { added, tokens } = await tools.db.transaction().execute(async (trx) => {
     if (rows.some(({ roles }) => roles.includes('admin'))) await accounts.lockAdministrators(trx)
     const added = await imports.insertMissing(trx, rows)
@@ -130,7 +130,7 @@ async function writeBatch(tools: Tools, report: ImportReport, batch: readonly Ca
       rows.flatMap(({ externalId, token }) => {
         const accountId = added.get(externalId)
         if (accountId === undefined || token === null) return []
-        return [{ ...token, accountId, id: uuidV7(token.createdAt, tools.entropy(16)) }]
+        return [{ ...token, accountId, id: uuidV7(token.createdAt, tools.idEntropy(16)) }]
       })
     )
     return { added, tokens }

@@ -116,7 +116,7 @@ interface Sitting extends Client {
 function draftSession(tools: Tools, accountId: string, sitting: Sitting, now: Date): sessions.NewSession {
   const expiresAt = later(now, sitting.lifetime)
   return {
-    id: uuidFromBytes(tools.entropy(16)),
+    id: uuidFromBytes(tools.idEntropy(16)),
     accountId,
     transport: sitting.transport,
     amr: sitting.amr,

@@ -116,7 +116,7 @@ async function draftAccount(
   const passwordHash = input.password === undefined ? null : await tools.passwords.hash(input.password)
   const now = tools.clock()
   return {
-    id: uuidV7(now, tools.entropy(16)),
+    id: uuidV7(now, tools.idEntropy(16)),
     username: normalizeUsername(input.username),
     usernameKey: usernameKey(input.username),
     email: input.email === undefined ? null : input.email,

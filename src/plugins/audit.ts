@@ -14,6 +14,7 @@ import {
 } from '../flows/audit-chain.js'
 import { insert, type NewAuditEvent } from '../storage/audit-events.js'
 import { secret } from '../storage/sealed-values.js'
+import { idEntropy } from './id-entropy.js'
 
 export interface Audit extends AuditTrail {
   /** Whoever acts where there is no request. */
@@ -179,7 +180,7 @@ export const audit = fp<AuditOptions>(
     const nextId = (at: Date) => {
       idsGiven = at.getTime() === idsAt ? Math.min(idsGiven + 1, 0xfff) : 0
       idsAt = at.getTime()
-      return uuidV7(at, randomBytes(16), idsGiven)
+      return uuidV7(at, idEntropy(16), idsGiven)
     }
 
     app.decorate('audit', {

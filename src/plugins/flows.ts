@@ -33,6 +33,7 @@ import { makeClientReader } from '../storage/clients.js'
 import { makeEnder } from '../storage/endings.js'
 import { makeRotator } from '../storage/rotations.js'
 import { makeSessionReader } from '../storage/sessions.js'
+import { idEntropy } from './id-entropy.js'
 import { isSignedBy, makeDecoys } from './jose.js'
 
 /** What a person can do, each function with its tools already in its hand. */
@@ -97,6 +98,7 @@ export const flows = fp<FlowsOptions>(
       db: app.db,
       clock,
       entropy: randomBytes,
+      idEntropy,
       rotate: makeRotator(app.db),
       findSession: makeSessionReader(app.db),
       findClient: makeClientReader(app.db),
