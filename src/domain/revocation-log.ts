@@ -14,22 +14,26 @@ export function cursorOf({ id, kind, subject, expiresAt }: Revocation): string {
 /** The revocations that still matter, in the order of commits, for readers that come again and ask for what is new. */
 export class RevocationLog {
   #entries: Revocation[] = []
-  #cursor = origin
+  #last: Revocation | undefined
+  #cursor: string | undefined = origin
 
   /** The cursor of the last entry that was appended, also once it is forgotten. */
   get cursor(): string {
+    // Not with each entry: of a hundred that are read together one is the last.
+    this.#cursor ??= cursorOf(this.#last!)
     return this.#cursor
   }
 
   /** Ids only go up. */
   append(entry: Revocation): void {
     this.#entries.push(entry)
-    this.#cursor = cursorOf(entry)
+    this.#last = entry
+    this.#cursor = undefined
   }
 
   /** Whether an entry that was read again is the last one that was appended. */
   endsWith(entry: Revocation): boolean {
-    return cursorOf(entry) === this.#cursor
+    return cursorOf(entry) === this.cursor
   }
 
   /** Forgets what has expired by itself. */
@@ -39,7 +43,7 @@ export class RevocationLog {
 
   /** At most `limit` entries after a cursor, or undefined where it is no place in this log. */
   after(cursor: string, limit: number): readonly Revocation[] | undefined {
-    if (cursor === this.#cursor) return []
+    if (cursor === this.cursor) return []
     if (cursor === origin) return this.#entries.slice(0, limit)
     const id = idOf(cursor)
     let [low, high] = [0, this.#entries.length]

@@ -193,15 +193,10 @@ function kyselyPool(pool: pg.Pool, breaker: DatabaseBreaker, timeout: number, tr
       let patience: number | undefined = Math.min(patienceWith(timeout), Math.max(timeout / 2, left))
       let failed = false
       async function query(text: string, values?: readonly unknown[]) {
-        const name = nameOf(text)
+        const query = { name: nameOf(text), text, values: values as unknown[], query_timeout: patience }
+        patience = undefined
         try {
-          const query = {
-            text,
-            values: values as unknown[],
-            ...(patience === undefined ? {} : { query_timeout: patience })
-          }
-          patience = undefined
-          const result = await client.query(name === undefined ? query : { ...query, name })
+          const result = await client.query(query as pg.QueryConfig)
           breaker.answered()
           return result
         } catch (error) {
