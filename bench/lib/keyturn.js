@@ -9,6 +9,8 @@ import { prepare } from './in-process.js'
 import { freePort, start } from './processes.js'
 
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+/** As `npm start` and the image start it. */
+const asUsersDo = ['--max-semi-space-size=8', main, 'serve']
 const issuer = 'http://auth.bench'
 const password = 'correct horse battery'
 export const json = { 'content-type': 'application/json' }
@@ -38,7 +40,7 @@ export async function startKeyturn({ url, folder, processes = 1, program }, more
   for (let n = 0; n < processes; n++) {
     const port = await freePort()
     const env = { ...settings, DATABASE_URL: url, AUTH_DATA_DIR: folder, PORT: String(port), ...more }
-    started.push({ port, ...(await start(program ?? [main, 'serve'], env, 'ready in')) })
+    started.push({ port, ...(await start(program ?? asUsersDo, env, 'ready in')) })
     await ask({ ports: [port] }, '/livez')
     answeredAt ??= performance.now()
   }
