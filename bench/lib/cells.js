@@ -57,11 +57,11 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   const cells = []
   const add = (group, run, options = {}) => cells.push({ group, beside: group, run, ...options })
   /** A cell of one load alone, under one name. */
-  const ask = (group, name, makeLoad, { clients = crowd, beside = group, ...more } = {}) =>
+  const ask = (group, name, makeLoad, { clients = crowd, beside = group, awake = false, ...more } = {}) =>
     add(
       group,
       async () => {
-        const [result] = await together([{ clients, ...(await makeLoad()) }], more)
+        const [result] = await together([{ clients, awake, ...(await makeLoad()) }], more)
         return { [name]: result }
       },
       { beside }
@@ -81,8 +81,10 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
       [`one-row update, ${clients} client${clients === 1 ? '' : 's'}`]: await bareUpdates(made.pool, clients, seconds)
     }))
   }
-  ask('limits', figure.empty, () => ({ service: empty, request: { path: '/' } }), { beside: 'me' })
-  ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }), { beside: 'me' })
+  // One core is the service's, and nobody else needs the other one.
+  const withoutDatabase = { beside: 'me', awake: true }
+  ask('limits', figure.empty, () => ({ service: empty, request: { path: '/' } }), withoutDatabase)
+  ask('limits', 'node:http alone', () => ({ service: bareHttp, request: { path: '/' } }), withoutDatabase)
 
   const hashing = (load) => (quick ? { ...load, expect: [...(load.expect ?? [200]), 503] } : load)
   ask('login', figure.login(), () => hashing(signInLoads.login()), { watchMemory: true })
@@ -94,10 +96,10 @@ export function makeCells(bench, seconds, { quick = false } = {}) {
   for (const clients of [crowd, 1]) {
     ask('refresh', figure.refresh(clients), () => loads.refresh(clients), { clients, beside: figure.refresh(clients) })
   }
-  ask('me', 'me, a token seen before', () => loads.me())
-  ask('me', 'me, a new token each time', () => loads.meFresh())
-  ask('me', 'me, an API token', () => loads.meApiToken())
-  ask('me', 'me, a session cookie', () => loads.meSession())
+  ask('me', 'me, a token seen before', () => loads.me(), withoutDatabase)
+  ask('me', 'me, a new token each time', () => loads.meFresh(), withoutDatabase)
+  ask('me', 'me, an API token', () => loads.meApiToken(), withoutDatabase)
+  ask('me', 'me, a session cookie', () => loads.meSession(), withoutDatabase)
   ask('introspect', figure.introspect(), () => loads.introspect())
   ask('logout', figure.logout(), () => loads.logout(perSecond(12_000)))
   ask('discovery', 'JWKS', () => loads.jwks())

@@ -190,15 +190,30 @@ async function openLoop({ ports, perSecond, seconds, request, carry, values = ['
 
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
 
+/**
+ * Looks for answers without a pause. On loopback whoever sends an answer also wakes its receiver, which takes a virtual core
+ * as long as the rest of a small answer: with clients on other machines no service pays for that.
+ */
+function stayAwake() {
+  let isOver = false
+  const look = () => isOver || setImmediate(look)
+  look()
+  return () => {
+    isOver = true
+  }
+}
+
 process.once('disconnect', () => process.exit())
 const [job] = await once(process, 'message')
 expected = job.expect ?? [200]
 const run = await (job.perSecond === undefined ? closedLoop : openLoop)(job)
 process.send({ ready: true })
 await once(process, 'message')
+const sleep = job.awake ? stayAwake() : () => {}
 const used = process.cpuUsage()
 const begin = performance.now()
 await run()
+sleep()
 const elapsed = (performance.now() - begin) / 1000
 const { user, system } = process.cpuUsage(used)
 latencies.sort((a, b) => a - b)
@@ -209,6 +224,7 @@ process.send({
   rate: latencies.length / elapsed,
   p50: quantile(latencies, 0.5),
   p99: quantile(latencies, 0.99),
-  cpuMicros: user + system
+  // What looking without a pause takes says nothing.
+  ...(job.awake ? {} : { cpuMicros: user + system })
 })
 process.disconnect()

@@ -58,7 +58,7 @@ export async function loadTogether(postgresPid, loads, { seconds, watchMemory = 
       ...(results.length > 1
         ? {}
         : { serviceMicros: service / result.answered, postgresMicros: postgres / result.answered }),
-      clientMicros: client / result.answered,
+      ...(client === undefined ? {} : { clientMicros: client / result.answered }),
       peakMiB
     }))
   } finally {

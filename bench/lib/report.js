@@ -48,7 +48,8 @@ const table = (head, rows) => [`| ${head.join(' | ')} |`, `| --- |${' ---: |'.re
 function boundLines({ machine, peers, bounds }) {
   return [
     `${machine.date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memory} GiB; Node ${machine.node}; Postgres ` +
-      `${machine.postgres}, fsync on. Clients, services and database share the cores; medians of ${machine.rounds} ` +
+      `${machine.postgres}, fsync on. Clients, services and database share the cores; ` +
+      `those that ask for \`me\`, the empty route and node:http never sleep. Medians of ${machine.rounds} ` +
       `interleaved rounds. Other programs took ${percent(machine.others)} of the cores.`,
     '',
     `A ratio is left out where its rounds spread, (max − min) ÷ median, by more than ${percent(widestSpread.rate)}; one of ` +
