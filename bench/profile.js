@@ -21,8 +21,8 @@ const clients = 32
 const loads = {
   login: { title: 'a login with a trivial hash', make: (all) => all.loginBesideHash() },
   refresh: { title: 'a refresh', make: (all) => all.refresh(clients) },
-  me: { title: 'me, a token seen before', make: (all) => all.me() },
-  'me-fresh': { title: 'me, a new token each time', make: (all) => all.meFresh() },
+  me: { title: 'me, a token seen before', make: (all) => ({ awake: true, ...all.me() }) },
+  'me-fresh': { title: 'me, a new token each time', make: (all) => ({ awake: true, ...all.meFresh() }) },
   introspect: { title: 'an introspection', make: (all) => all.introspect() },
   logout: { title: 'a logout', make: (all) => all.logout(4_000 * seconds) }
 }
