@@ -63,8 +63,11 @@ export class HashQueue {
     return this.#idle.length + this.#busy.size
   }
 
+  /** Also those that a thread has been given to do next. */
   get waiting(): number {
-    return this.#waiting.length
+    let given = 0
+    for (const [, following] of this.#busy.values()) if (following !== undefined) given++
+    return this.#waiting.length + given
   }
 
   /** Milliseconds that whoever came now would wait for a worker, as it looks. */
@@ -102,7 +105,7 @@ export class HashQueue {
     if (this.#closed) return Promise.reject(new Refusal('service_unavailable', { because: 'closing', retryAfter: 1 }))
     // Those who were let in find a place; this is for whoever did not come by the door.
     const { concurrency, maxWaiting } = this.#options
-    if (this.#busy.size >= concurrency && this.#waiting.length >= maxWaiting) {
+    if (this.#busy.size >= concurrency && this.waiting >= maxWaiting) {
       return Promise.reject(new Refusal('overloaded', { because: 'hash queue full', retryAfter: 1 }))
     }
     return new Promise((resolve, reject) => {
@@ -188,7 +191,7 @@ export class HashQueue {
    * last result: on cores that hash all the time that is a tenth of them.
    */
   #give(waiting: Waiting): boolean {
-    const { concurrency } = this.#options
+    const { concurrency, maxWait } = this.#options
     const free = this.#idle.pop()?.worker ?? (this.#busy.size < concurrency ? this.#spawn() : undefined)
     if (free !== undefined) {
       this.#begins(free, waiting)
@@ -196,6 +199,8 @@ export class HashQueue {
       free.postMessage(waiting.job)
       return true
     }
+    // Whoever may have to be refused when the turn comes is not given away.
+    if (performance.now() - waiting.since + this.#duration > maxWait) return false
     for (const [worker, [current, following]] of this.#busy) {
       if (following !== undefined) continue
       this.#busy.set(worker, [current, waiting])

@@ -105,8 +105,8 @@ t.test('a thread has what it does next before it is done, and a free one comes f
   )
   t.same(workers, [workers[0], workers[1], workers[0], workers[1]], 'two for each')
   t.not(workers[0], workers[1])
-  t.equal(queue.waiting, 2)
-  t.same(waited, [0, 1], 'what is next still waits')
+  t.equal(queue.waiting, 4, 'what is next still waits')
+  t.same(waited, [0, 1])
   await Promise.all(work)
   t.same(waited.toSorted(), [0, 1, 2, 3, 4, 5], 'and all have begun')
   t.equal(queue.threads, 2)
@@ -136,4 +136,23 @@ t.test('whoever waits when it is closed is told, also what a thread would have d
     { status: 'rejected', reason: { message: 'hash worker ended' } },
     { status: 'rejected', reason: { code: 'service_unavailable' } }
   ])
+})
+
+t.test('whoever may wait too long is given to no thread before its turn', async (t) => {
+  const { queue } = slowQueue(t)
+  const workers = given(t)
+  const run = (memoryCost: number, timeCost: number) =>
+    queue.run({
+      kind: 'hash',
+      password: 'correct horse battery',
+      options: { algorithm: 2, memoryCost, timeCost, parallelism: 1 }
+    })
+  // From here on each is thought to take longer than anybody may wait.
+  for (let n = 0; n < 3; n++) await run(65_536, 4)
+  const before = workers.length
+  const first = run(65_536, 4)
+  const second = run(8, 1)
+  t.equal(workers.length - before, 1)
+  await t.rejects(second, { code: 'overloaded', because: 'waited too long to be hashed' })
+  await first
 })
