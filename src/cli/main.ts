@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import module from 'node:module'
+import { constants } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -42,6 +43,13 @@ const { enableCompileCache } = module as { enableCompileCache?: (folder: string)
 enableCompileCache?.(fileURLToPath(new URL('../../compile-cache', import.meta.url)))
 
 const words = process.argv.slice(2)
+// Who reads what a command prints may have read enough, as `head` has: it ends then as other programs do, by SIGPIPE.
+if (words[0] !== 'serve') {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(128 + constants.signals.SIGPIPE)
+  })
+}
 const exitCode = await runCommand(words, io)
 // The service goes on; where it could not begin, that has to be told.
 if (words[0] !== 'serve' || exitCode !== 0) process.exitCode = exitCode

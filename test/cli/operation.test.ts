@@ -1,10 +1,11 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { emptyDatabase } from '../support/postgres.js'
-import { main, scratchFolder, startService } from '../support/service.js'
+import { cleanEnvironment, main, scratchFolder, startService } from '../support/service.js'
 import { command, terminal } from '../support/terminal.js'
 import { goodPassword } from '../support/world.js'
 
@@ -17,6 +18,19 @@ t.test('the interface that it prints is the one in the repository', async (t) =>
   const { run } = await terminal(t)
   const { stdout } = await run('openapi print')
   t.equal(stdout, readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8'))
+})
+
+t.test('a command ends quietly where nobody reads on', async (t) => {
+  const { environment } = await terminal(t)
+  const child = spawn(main, ['openapi', 'print'], { env: { ...cleanEnvironment(), ...environment } })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text
+  })
+  child.stdout.destroy()
+  const [code] = await once(child, 'exit')
+  t.equal(stderr, '')
+  t.equal(code, 141)
 })
 
 t.test('migrations are planned, applied once and told', async (t) => {
