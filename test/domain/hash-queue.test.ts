@@ -116,7 +116,7 @@ t.test('a thread that dies takes along what it did, and nothing else', async (t)
   const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 10_000 })
   t.teardown(() => queue.close())
   const workers = given(t)
-  const slow = hashOn(queue, 65_536, 100)
+  const slow = hashOn(queue, 65_536, 20)
   const others = [hashOn(queue, 8, 1), hashOn(queue, 8, 1)]
   t.equal(workers.length, 2)
   const ended = t.rejects(slow, { message: 'hash worker ended' })
@@ -128,7 +128,7 @@ t.test('a thread that dies takes along what it did, and nothing else', async (t)
 
 t.test('whoever waits when it is closed is told, also what a thread would have done next', async (t) => {
   const queue = new HashQueue({ concurrency: 1, maxWaiting: 100, maxWait: 10_000 })
-  const work = [hashOn(queue, 65_536, 100), hashOn(queue, 8, 1), hashOn(queue, 8, 1)]
+  const work = [hashOn(queue, 65_536, 20), hashOn(queue, 8, 1), hashOn(queue, 8, 1)]
   const told = Promise.allSettled(work)
   await queue.close()
   t.match(await told, [

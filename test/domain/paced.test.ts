@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Paced, paced } from '../../src/plugins/paced.js'
 
-const interval = 40
+const interval = 300
 
 /** What is paced, with the moments at which it ran, and how to await the next of them. */
 function runner() {
