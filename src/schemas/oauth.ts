@@ -61,7 +61,9 @@ const Seconds = Type.Optional(Type.Integer({ description: 'Seconds since 1970.' 
 export const IntrospectionResponse = Type.Object(
   {
     active: Type.Boolean(),
-    sub: Type.Optional(Type.String({ description: 'The id of the account, or of the client where nobody signed in.' })),
+    sub: Type.Optional(
+      Type.String({ description: "The id of the account; of the client's own where nobody signed in." })
+    ),
     username: Type.Optional(Type.String()),
     token_type: Type.Optional(Type.String({ description: '`Bearer`, `DPoP` or `Token`.' })),
     scope: Type.Optional(Type.String({ description: 'What it is limited to; empty where it is not.' })),

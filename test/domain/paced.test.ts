@@ -50,4 +50,8 @@ t.test('nothing is run once it is stopped', async (t) => {
   await other.next()
   stopped.one.ask()
   t.equal(stopped.ran.length, 1)
+  const never = runner()
+  never.one.stop()
+  never.one.ask()
+  t.equal(never.ran.length, 0)
 })
